@@ -1,0 +1,132 @@
+package catalog
+
+import (
+	"maps"
+	"slices"
+	"sync"
+
+	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
+	"google.golang.org/protobuf/proto"
+)
+
+// Reporter collects what this host has to say about its copies until the stream can carry it. Bursts coalesce: of a copy
+// only the newest state is ever sent. Its size is bounded by the models of the catalog.
+type Reporter struct {
+	// wake holds one token when there is something new.
+	wake chan struct{}
+
+	mu sync.Mutex // guards below
+	// copies is everything that the host holds or has failed.
+	copies map[string]*syncv1.Copy
+	// dirty are model ids whose copy changed or went since the last take.
+	dirty        map[string]struct{}
+	load         *syncv1.Load
+	loadDirty    bool
+	state        syncv1.RuntimeState
+	stateMessage string
+}
+
+// NewReporter makes a Reporter of a host that holds nothing and whose runtime is starting.
+func NewReporter() *Reporter {
+	return &Reporter{
+		wake:   make(chan struct{}, 1),
+		copies: make(map[string]*syncv1.Copy),
+		dirty:  make(map[string]struct{}),
+		state:  syncv1.RuntimeState_RUNTIME_STATE_STARTING,
+	}
+}
+
+// Publish records the present state of one copy. The message must not be changed afterwards.
+func (r *Reporter) Publish(modelCopy *syncv1.Copy) {
+	r.mu.Lock()
+	r.copies[modelCopy.GetModelId()] = modelCopy
+	r.dirty[modelCopy.GetModelId()] = struct{}{}
+	r.mu.Unlock()
+	r.signal()
+}
+
+// Withdraw records that the host holds nothing of this model any more and has no failure to tell of it.
+func (r *Reporter) Withdraw(modelID string) {
+	r.mu.Lock()
+	if _, known := r.copies[modelID]; known {
+		delete(r.copies, modelID)
+		r.dirty[modelID] = struct{}{}
+	}
+	r.mu.Unlock()
+	r.signal()
+}
+
+// PublishLoad records load figures; equal figures are not sent again.
+func (r *Reporter) PublishLoad(load *syncv1.Load) {
+	r.mu.Lock()
+	changed := !proto.Equal(r.load, load)
+	if changed {
+		r.load, r.loadDirty = load, true
+	}
+	r.mu.Unlock()
+	if changed {
+		r.signal()
+	}
+}
+
+// PublishRuntime records whether the runtime beside this host can serve, and why not.
+func (r *Reporter) PublishRuntime(state syncv1.RuntimeState, message string) {
+	r.mu.Lock()
+	changed := r.state != state || r.stateMessage != message
+	if changed {
+		r.state, r.stateMessage, r.loadDirty = state, message, true
+	}
+	r.mu.Unlock()
+	if changed {
+		r.signal()
+	}
+}
+
+// Runtime answers what PublishRuntime last said.
+func (r *Reporter) Runtime() (syncv1.RuntimeState, string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.state, r.stateMessage
+}
+
+func (r *Reporter) signal() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// complete answers everything and forgets what was dirty.
+func (r *Reporter) complete() *syncv1.Report {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.dirty)
+	r.loadDirty = false
+	return &syncv1.Report{
+		Complete:       true,
+		Copies:         slices.Collect(maps.Values(r.copies)),
+		Load:           r.load,
+		RuntimeState:   r.state,
+		RuntimeMessage: r.stateMessage,
+	}
+}
+
+// delta answers what changed since the last complete or delta, or nil.
+func (r *Reporter) delta() *syncv1.Report {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.dirty) == 0 && !r.loadDirty {
+		return nil
+	}
+	report := &syncv1.Report{Load: r.load, RuntimeState: r.state, RuntimeMessage: r.stateMessage}
+	for id := range r.dirty {
+		if modelCopy, ok := r.copies[id]; ok {
+			report.Copies = append(report.Copies, modelCopy)
+		} else {
+			report.RemovedModelIds = append(report.RemovedModelIds, id)
+		}
+	}
+	clear(r.dirty)
+	r.loadDirty = false
+	return report
+}
