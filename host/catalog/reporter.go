@@ -130,3 +130,11 @@ func (r *Reporter) delta() *syncv1.Report {
 	r.loadDirty = false
 	return report
 }
+
+// Copy answers what was last published of one model.
+func (r *Reporter) Copy(modelID string) (*syncv1.Copy, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	modelCopy, ok := r.copies[modelID]
+	return modelCopy, ok
+}
