@@ -1,0 +1,17 @@
+package runtimetest
+
+import (
+	"net"
+	"testing"
+)
+
+// FreeAddress answers a loopback address that nobody listens on.
+func FreeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
