@@ -1,0 +1,101 @@
+package machine
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/wasmesh/wasmesh/host/modelcache"
+)
+
+// Config is what a Machine is made from. Zero values take the defaults below.
+type Config struct {
+	// Runtime is the name of this host's ServingRuntime; rows that do not list it are none of this host's.
+	Runtime string
+	// Capacity for models in the runtime. When the runtime states its own, the smaller holds.
+	Capacity modelcache.Resources
+	// Loads is how many models are loaded at once when the runtime does not say.
+	Loads int
+	// Pulls is how many models hold a reservation before they are loaded: being pulled, or waiting for memory.
+	Pulls int
+	// Estimates is how many storage listings run at once.
+	Estimates int
+	// WaitersPerModel and Waiters bound the requests that wait for one model and for all.
+	WaitersPerModel, Waiters int
+	// History is of how many models the size is remembered.
+	History int
+	// Order in which copies give way; nil is modelcache.ByRecency.
+	Order    modelcache.Order
+	Envelope Envelope
+}
+
+// Envelope limits what happens in the background, that is, without a request waiting. A load that a request waits for
+// is never held back by it.
+type Envelope struct {
+	// Pause between the starts of two background loads.
+	Pause time.Duration
+	// EvictionsPerMinute by background loads.
+	EvictionsPerMinute int
+	// MinResidency: a copy loaded more recently gives way to requests only.
+	MinResidency time.Duration
+	// ReloadGuard: a model that was evicted comes back only for a request for so long.
+	ReloadGuard time.Duration
+}
+
+// Defaults of Config.
+const (
+	// DefaultLoads: loading is mostly one core's work in the runtimes that do not state a number.
+	DefaultLoads = 1
+	// DefaultPulls lets the next model be fetched while one is loaded.
+	DefaultPulls = 2
+	// DefaultEstimates: a listing is one or two small requests.
+	DefaultEstimates = 4
+	// DefaultWaitersPerModel and DefaultWaiters bound memory: a waiting request holds some 32 KiB beside its message,
+	// which ingress accounts for.
+	DefaultWaitersPerModel = 1024
+	DefaultWaiters         = 4096
+	// DefaultHistory takes about 1 MB.
+	DefaultHistory = 10_000
+
+	// DefaultPause fills a host in seconds, yet leaves most of the runtime's time to requests.
+	DefaultPause = 50 * time.Millisecond
+	// DefaultEvictionsPerMinute lets a rollout of dozens of models complete within minutes.
+	DefaultEvictionsPerMinute = 30
+	// DefaultMinResidency and DefaultReloadGuard keep two idle models from pushing each other out all day.
+	DefaultMinResidency = time.Minute
+	DefaultReloadGuard  = time.Minute
+)
+
+// Constants without a knob.
+const (
+	// createdAgo is the age of the last use that a new model is taken to have: it gives way to what was used within
+	// the hour and replaces what was not, as in ModelMesh (LASTUSED_AGE_ON_ADD_MS).
+	createdAgo = time.Hour
+	// unloadRetry is the pause before a refused unload is tried again.
+	unloadRetry = 5 * time.Second
+	// considerPerStep bounds the background models that one Step looks at, and standbyPerPass those of them that were
+	// looked at before, so that ten thousand creations never hold up the answers to requests.
+	considerPerStep = 256
+	standbyPerPass  = 32
+	// recheck is how often Standby models are looked at though nothing happened, and recheckSwitch while an alias is
+	// changing over.
+	recheck       = 10 * time.Second
+	recheckSwitch = time.Second
+)
+
+func (c Config) withDefaults() Config {
+	c.Loads = cmp.Or(c.Loads, DefaultLoads)
+	c.Pulls = cmp.Or(c.Pulls, DefaultPulls)
+	c.Estimates = cmp.Or(c.Estimates, DefaultEstimates)
+	c.WaitersPerModel = cmp.Or(c.WaitersPerModel, DefaultWaitersPerModel)
+	c.Waiters = cmp.Or(c.Waiters, DefaultWaiters)
+	c.History = cmp.Or(c.History, DefaultHistory)
+	if c.Order == nil {
+		c.Order = modelcache.ByRecency
+	}
+	e := &c.Envelope
+	e.Pause = cmp.Or(e.Pause, DefaultPause)
+	e.EvictionsPerMinute = cmp.Or(e.EvictionsPerMinute, DefaultEvictionsPerMinute)
+	e.MinResidency = cmp.Or(e.MinResidency, DefaultMinResidency)
+	e.ReloadGuard = cmp.Or(e.ReloadGuard, DefaultReloadGuard)
+	return c
+}

@@ -1,0 +1,45 @@
+// Package machine decides for one host which models are loaded, unloaded, waited for and refused: a state machine that
+// takes events and answers effects (Machine.Step). It is pure: no goroutine, clock, network or disk; package lifecycle
+// performs the effects and feeds their results back, and a simulator can do the same in virtual time. Given the same
+// events at the same times, and the same Acquires and Releases between them, it answers the same.
+//
+// The way of a model (a model in any state may lose its catalog row, and then ends as soon as nothing of it is left):
+//
+//	          Wanted, offered          Estimated
+//	Absent ----------------> Queued <-----------> Estimating
+//	  ^                        |  ^                   |
+//	  |     room: reserve,     |  | no room, runtime  | bad path, key
+//	  |     evict, pull        v  | lost              v
+//	  |                      Pulling ------------> Failed ----> Queued, when the retry is due
+//	  |          on disk, memory there, its turn      ^
+//	  |                        v                      |
+//	  |                      Loading -----------------+
+//	  |   larger than reserved |  \ as reserved
+//	  |                        v   v
+//	  |                     Sizing -> Loaded
+//	  |                        |        | victim, removed, unused
+//	  |                        v        v
+//	  +---- unloaded -------- Draining <+
+//
+// Who asks. A model for which a request waits goes by the arrival of its first waiter, and may evict everything that is
+// idle and not pinned. All others are background (see background.go): they start only while no request is in the queue,
+// and take free memory or replace what is worth less. The same attempt turns from one into the other as requests come
+// and go.
+//
+// Memory. Machine owns the ledger (package modelcache). A model reserves its expected size before it is pulled, so that
+// victims are unloaded meanwhile; once it is on disk the reservation is set to what the bytes there say, and once it is
+// loaded to what the runtime says. Whenever that does not fit any more it lets go of everything and queues again with
+// what it has learned: nobody waits for memory while holding some that others wait for.
+//
+// Files. Order of files:
+//
+//	machine, event, effect, config, model, heap   the frame
+//	catalog     rows come, change and go; what becomes of a model at the end of each undertaking
+//	queue       requests wait, are served and refused; whose turn it is
+//	size        how much memory a model will take
+//	load        estimate, reserve, pull, load, commit
+//	evict       victims, drains, unloads, idle TTL
+//	failure     back-off, and what requests are told
+//	background  loads without a request
+//	runtime     the runtime comes, dies, forgets
+package machine

@@ -1,0 +1,140 @@
+package machine
+
+import (
+	"github.com/wasmesh/wasmesh/host/modelcache"
+	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
+)
+
+// Event is something that happened. The events are the types of this file.
+type Event interface{ event() }
+
+// WaiterID names one request that waits for a model; never used again.
+type WaiterID uint64
+
+// CatalogChanged: models came, changed or went.
+type CatalogChanged struct {
+	// Upserts are rows that are new or differ. The machine keeps them; they must not be changed.
+	Upserts []*syncv1.Model
+	// Removed are ids of models that are gone.
+	Removed []string
+	// Switching holds, for every alias that is changing over now, the id of the target model and of the active one.
+	Switching map[string]string
+}
+
+// CredentialsChanged: what failed for want of access may succeed.
+type CredentialsChanged struct{}
+
+// Wanted: a request waits for the model. Answered by exactly one Wake, unless WaiterGone comes first.
+type Wanted struct {
+	Model  string
+	Waiter WaiterID
+}
+
+// WaiterGone: the request gave up.
+type WaiterGone struct {
+	Model  string
+	Waiter WaiterID
+}
+
+// Estimated answers Estimate.
+type Estimated struct {
+	ID modelcache.CopyID
+	// Bytes on storage.
+	Bytes int64
+	// Fault is nil on success, here and below.
+	Fault *Fault
+}
+
+// Pulled answers Pull.
+type Pulled struct {
+	ID       modelcache.CopyID
+	Artifact Artifact
+	Fault    *Fault
+}
+
+// LoadDone answers Load. After a Fault the runtime does not hold the model.
+type LoadDone struct {
+	ID modelcache.CopyID
+	// SizeBytes is what the runtime says the model takes; 0 when it does not say.
+	SizeBytes int64
+	// MaxConcurrency of the copy; 0 is no limit.
+	MaxConcurrency int
+	Fault          *Fault
+}
+
+// Unloaded answers Unload.
+type Unloaded struct {
+	ID    modelcache.CopyID
+	Fault *Fault
+}
+
+// FilesRemoved answers RemoveFiles.
+type FilesRemoved struct{ Model string }
+
+// Idle: some copies whose last Release asked to tell have no request in flight now.
+type Idle struct{}
+
+// RuntimeReady: the runtime holds nothing and takes loads. The answers to all Loads and Unloads given to it before it was
+// lost have been delivered.
+type RuntimeReady struct{ Limits Limits }
+
+// RuntimeLost: the runtime is gone, with everything that it held.
+type RuntimeLost struct{}
+
+// RuntimeForgot: the runtime serves others but no longer holds this copy.
+type RuntimeForgot struct{ ID modelcache.CopyID }
+
+// Tick: the time of the last SetTimer has come.
+type Tick struct{}
+
+func (CatalogChanged) event()     {}
+func (CredentialsChanged) event() {}
+func (Wanted) event()             {}
+func (WaiterGone) event()         {}
+func (Estimated) event()          {}
+func (Pulled) event()             {}
+func (LoadDone) event()           {}
+func (Unloaded) event()           {}
+func (FilesRemoved) event()       {}
+func (Idle) event()               {}
+func (RuntimeReady) event()       {}
+func (RuntimeLost) event()        {}
+func (RuntimeForgot) event()      {}
+func (Tick) event()               {}
+
+// Artifact is a model on local disk.
+type Artifact struct {
+	// Path and SchemaPath are absolute; SchemaPath may be empty.
+	Path, SchemaPath string
+	// Bytes that Path holds.
+	Bytes int64
+}
+
+// Limits is what a runtime that became ready says of itself. Zero values leave the host's own settings in force.
+type Limits struct {
+	Capacity modelcache.Resources
+	// Loads at once.
+	Loads int
+	// DefaultModelBytes is taken for a model of which no size is known.
+	DefaultModelBytes int64
+}
+
+// Fault says why an effect failed. Message is fit for the user's status block.
+type Fault struct {
+	Cause   Cause
+	Message string
+}
+
+// Cause is what the machine has to know of a failure.
+type Cause uint8
+
+const (
+	// BadModel: storage, credentials or the model itself. The same attempt would most likely fail again.
+	BadModel Cause = iota + 1
+	// StorageUnavailable: worth another attempt soon.
+	StorageUnavailable
+	// RuntimeUnavailable: the runtime did not answer, or died.
+	RuntimeUnavailable
+	// Cancelled: by CancelLoad, or because the runtime was lost meanwhile.
+	Cancelled
+)

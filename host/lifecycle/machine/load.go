@@ -1,0 +1,241 @@
+package machine
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/wasmesh/wasmesh/host/modelcache"
+)
+
+// noTime takes a due time or a timer back.
+var noTime time.Time
+
+// estimate asks storage for the model's size.
+func (m *Machine) estimate(mo *model) {
+	m.dequeue(mo)
+	id := m.name(mo)
+	m.become(mo, Estimating)
+	m.emit(Estimate{ID: id, Model: mo.row})
+}
+
+func (m *Machine) estimated(ev Estimated) {
+	mo, ok := m.find(ev.ID, Estimating)
+	if !ok {
+		return
+	}
+	m.unname(mo)
+	if mo.row != nil && ev.Fault != nil && ev.Fault.Cause != Cancelled {
+		m.fail(mo, ev.Fault)
+		return
+	}
+	mo.estimate = estimate{known: ev.Fault == nil, bytes: ev.Bytes}
+	m.settle(mo)
+}
+
+// reserve finds memory for a model and has it pulled. While it is pulled its victims are unloaded. order answers who may
+// go, and is asked only if there is not enough free memory. A *modelcache.NoRoomError leaves the model as it was; one
+// that never fits has failed.
+func (m *Machine) reserve(mo *model, order func(*model) []modelcache.CopyID) error {
+	id, need := m.name(mo), m.need(mo)
+	reservation, victims, err := m.ledger.Reserve(id, need, nil)
+	if _, full := errors.AsType[*modelcache.NoRoomError](err); full {
+		reservation, victims, err = m.ledger.Reserve(id, need, order(mo))
+	}
+	if err != nil {
+		m.unname(mo)
+		if never, ok := errors.AsType[*modelcache.NeverFitsError](err); ok {
+			m.failCannotFit(mo, never)
+		}
+		return err
+	}
+	m.dequeue(mo)
+	queued := m.step.now.Sub(mo.since)
+	mo.load = &load{reservation: reservation}
+	mo.files.present = true
+	m.become(mo, Pulling)
+	m.evict(victims)
+	m.emit(Pull{ID: id, Model: mo.row, Queued: queued})
+	return nil
+}
+
+func (m *Machine) pulled(ev Pulled) {
+	mo, ok := m.find(ev.ID, Pulling)
+	if !ok || mo.load.artifact != nil {
+		return
+	}
+	switch {
+	case mo.row == nil:
+		m.giveUp(mo)
+		m.rest(mo)
+	case ev.Fault != nil && ev.Fault.Cause == Cancelled:
+		m.giveUp(mo)
+		m.settle(mo)
+	case ev.Fault != nil:
+		m.giveUp(mo)
+		m.fail(mo, ev.Fault)
+	default:
+		mo.load.artifact = &ev.Artifact
+		mo.estimate = estimate{known: true, bytes: ev.Artifact.Bytes}
+		// advance takes it from here, once the memory is there and it is its turn.
+		m.resize(mo, m.needOnDisk(mo))
+	}
+}
+
+// resize settles the reservation of a model that is on disk or loaded with what is known of its size by now. False: it
+// has no reservation any more.
+func (m *Machine) resize(mo *model, need modelcache.Resources) bool {
+	order := m.everything
+	if !mo.wanted() {
+		order = m.replaceable
+	}
+	victims, err := mo.load.reservation.Resize(need, nil)
+	if _, full := errors.AsType[*modelcache.NoRoomError](err); full {
+		victims, err = mo.load.reservation.Resize(need, order(mo))
+	}
+	if err == nil {
+		m.evict(victims)
+		return true
+	}
+	never, hopeless := errors.AsType[*modelcache.NeverFitsError](err)
+	switch {
+	case mo.state == Loading: // The runtime holds it, so it has to go first.
+		if hopeless {
+			m.noteCannotFit(mo, never)
+		}
+		m.discard(mo)
+	case hopeless:
+		m.giveUp(mo)
+		m.failCannotFit(mo, never)
+	default: // No room for that much now, or the runtime was lost since: in line again, with what was learned.
+		m.giveUp(mo)
+		m.settle(mo)
+	}
+	return false
+}
+
+// advance lets every model go on whose memory has come free: those the runtime has loaded are committed; those on disk
+// are loaded, as many at once as the runtime takes, requested ones first.
+func (m *Machine) advance() {
+	if !m.ready {
+		return
+	}
+	running := slices.Clone(m.running)
+	slices.SortStableFunc(running, moreUrgent)
+	for _, mo := range running {
+		if mo.state == Sizing && mo.load.reservation.Ready() {
+			m.commit(mo)
+		}
+	}
+	for _, mo := range running {
+		if mo.state == Pulling && mo.load.artifact != nil && mo.load.reservation.Ready() {
+			if !m.mayLoad(mo) {
+				return
+			}
+			m.become(mo, Loading)
+			m.emit(Load{ID: mo.copyID, Model: mo.row, Artifact: *mo.load.artifact})
+		}
+	}
+}
+
+// moreUrgent orders models under way: requested ones by arrival, then the others in the order in which they started.
+func moreUrgent(a, b *model) int {
+	if a.wanted() != b.wanted() {
+		if a.wanted() {
+			return -1
+		}
+		return 1
+	}
+	if a.wanted() {
+		return cmp.Compare(a.arrived, b.arrived)
+	}
+	return cmp.Compare(a.copyID, b.copyID)
+}
+
+// mayLoad reports whether the runtime takes one more load. A model during whose load the runtime died is loaded alone:
+// when the runtime dies again it was this one, and no other is blamed.
+func (m *Machine) mayLoad(mo *model) bool {
+	if mo.trouble.deaths > 0 {
+		return m.count[Loading] == 0
+	}
+	suspect := func(o *model) bool { return o.state == Loading && o.trouble.deaths > 0 }
+	return m.count[Loading] < m.loads() && !slices.ContainsFunc(m.running, suspect)
+}
+
+// loads is how many loads the runtime takes at once.
+func (m *Machine) loads() int { return cmp.Or(m.limits.Loads, m.config.Loads) }
+
+func (m *Machine) loadDone(ev LoadDone) {
+	mo, ok := m.find(ev.ID, Loading)
+	if !ok {
+		return
+	}
+	if ev.Fault != nil {
+		m.loadFailed(mo, ev.Fault)
+		return
+	}
+	mo.load.maxConcurrency = ev.MaxConcurrency
+	need := m.needLoaded(mo, ev.SizeBytes)
+	// Should it have to go again, the next attempt asks for this much from the start.
+	m.history.Add(mo.id, learned{memory: need[modelcache.HostMemory], disk: mo.load.artifact.Bytes})
+	switch {
+	case mo.row == nil:
+		m.discard(mo)
+	case !m.resize(mo, need):
+		// It is on its way out again.
+	case mo.load.reservation.Ready():
+		m.commit(mo)
+	default:
+		m.become(mo, Sizing)
+	}
+}
+
+func (m *Machine) loadFailed(mo *model, fault *Fault) {
+	switch {
+	case mo.row == nil:
+		m.giveUp(mo)
+		m.rest(mo)
+	case fault.Cause == Cancelled:
+		m.giveUp(mo)
+		m.settle(mo)
+	case fault.Cause == RuntimeUnavailable:
+		m.interrupted(mo)
+	default:
+		m.giveUp(mo)
+		m.fail(mo, fault)
+	}
+}
+
+// commit opens a loaded copy for requests.
+func (m *Machine) commit(mo *model) {
+	used := mo.use.last
+	if mo.wanted() {
+		used = m.step.now
+	}
+	c, err := mo.load.reservation.Commit(m.step.now, used, mo.keep())
+	if err != nil {
+		return // Not ready, which both callers have checked.
+	}
+	mo.copy = c
+	mo.estimate = estimate{}
+	mo.trouble = trouble{}
+	m.become(mo, Loaded)
+	mo.load = nil
+	m.serve(mo)
+	m.watchIdle(mo)
+	m.step.copies = nil // A model that waits for room may claim this copy in the same step.
+}
+
+// giveUp ends an attempt that the runtime holds nothing of.
+func (m *Machine) giveUp(mo *model) {
+	mo.load.reservation.Abort()
+	mo.load = nil
+	m.unname(mo)
+}
+
+// discard unloads a model that was loaded and cannot stay. Its reservation stands for its memory until then.
+func (m *Machine) discard(mo *model) {
+	m.become(mo, Draining)
+	m.unload(mo)
+}

@@ -1,0 +1,225 @@
+package machine
+
+import (
+	"slices"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"github.com/wasmesh/wasmesh/host/modelcache"
+)
+
+// Machine decides for one host what is loaded, unloaded, waited for and refused. It performs nothing: Step takes an event
+// and the time, and answers effects. Not safe for concurrent use, except for Ledger.
+//
+// Invariants between two Steps:
+//
+//   - of each model at most one of {Estimate, Pull, Load, Unload} is under way, and no Pull beside a RemoveFiles;
+//   - a model is Loaded exactly when a copy of it is resident in the ledger;
+//   - a waiter waits for a model that is Queued, Estimating, Pulling, Loading, Sizing or Draining, so that there is
+//     always something under way, or some memory to wait for, that ends its wait.
+type Machine struct {
+	config   Config
+	ledger   *modelcache.Ledger
+	models   map[string]*model
+	copies   map[modelcache.CopyID]*model // By model.copyID, where that is not 0.
+	queue    []*model                     // Queued with a request waiting, by arrival.
+	running  []*model                     // From Estimating to Sizing.
+	draining []*model
+	history  *simplelru.LRU[string, learned]
+
+	background background
+	due        modelHeap
+
+	// ready: the runtime takes loads, under these limits.
+	ready  bool
+	limits Limits
+
+	waiting  int // Sum of waiters.
+	arrivals uint64
+	lastID   modelcache.CopyID
+	count    [states]int // Models by state.
+	timer    time.Time   // What the last SetTimer asked for.
+
+	step step
+}
+
+// step is the part of a Machine that lives for one Step.
+type step struct {
+	now     time.Time
+	effects []Effect
+	// copies is the ledger's snapshot, once taken. It may be stale within the step: the ledger checks again.
+	copies []modelcache.CopyInfo
+}
+
+// New makes a Machine that knows no model and whose runtime is not ready.
+func New(config Config) *Machine {
+	config = config.withDefaults()
+	history, err := simplelru.NewLRU[string, learned](config.History, nil)
+	if err != nil { // Only for a negative size.
+		history, _ = simplelru.NewLRU[string, learned](DefaultHistory, nil)
+	}
+	m := &Machine{
+		config:  config,
+		ledger:  modelcache.New(config.Capacity),
+		models:  make(map[string]*model),
+		copies:  make(map[modelcache.CopyID]*model),
+		history: history,
+		due:     modelHeap{kind: byDue, before: func(a, b *model) bool { return a.due.Before(b.due) }},
+	}
+	m.background.pending = modelHeap{kind: pending, before: worthMore}
+	m.background.standby = modelHeap{kind: standby, before: worthMore}
+	return m
+}
+
+// Ledger is for reading (Stats, Snapshot), from any goroutine.
+func (m *Machine) Ledger() *modelcache.Ledger { return m.ledger }
+
+// Stats counts what there is.
+type Stats struct {
+	// Models of the catalog that this host may hold, and how many of them have failed.
+	Managed, Failed int
+	Loaded          int
+	// Queued for a load, and being estimated, pulled, loaded or sized.
+	Queued, Running int
+	// Waiting requests.
+	Waiting int
+}
+
+// Stats answers the counts after the last Step.
+func (m *Machine) Stats() Stats {
+	return Stats{
+		Managed: len(m.models),
+		Failed:  m.count[Failed],
+		Loaded:  m.count[Loaded],
+		Queued:  m.count[Queued],
+		Running: m.count[Estimating] + m.count[Pulling] + m.count[Loading] + m.count[Sizing],
+		Waiting: m.waiting,
+	}
+}
+
+// Step takes in one event and answers what is to be done, in order. now never goes back.
+func (m *Machine) Step(now time.Time, event Event) []Effect {
+	m.step = step{now: now}
+	switch event := event.(type) {
+	case CatalogChanged:
+		m.catalogChanged(event)
+	case CredentialsChanged:
+		m.credentialsChanged()
+	case Wanted:
+		m.wanted(event)
+	case WaiterGone:
+		m.waiterGone(event)
+	case Estimated:
+		m.estimated(event)
+	case Pulled:
+		m.pulled(event)
+	case LoadDone:
+		m.loadDone(event)
+	case Unloaded:
+		m.unloaded(event)
+	case FilesRemoved:
+		m.filesRemoved(event)
+	case Idle:
+		m.unloadIdle()
+	case RuntimeReady:
+		m.runtimeReady(event)
+	case RuntimeLost:
+		m.runtimeLost()
+	case RuntimeForgot:
+		m.runtimeForgot(event)
+	case Tick:
+		m.timer = noTime
+	}
+	m.runDue()
+	m.advance()
+	m.admit()
+	m.fill()
+	m.setTimer()
+	return m.step.effects
+}
+
+func (m *Machine) emit(effect Effect) { m.step.effects = append(m.step.effects, effect) }
+
+// become moves a model to a state and publishes it.
+func (m *Machine) become(mo *model, state State) {
+	m.count[mo.state]--
+	m.count[state]++
+	mo.state, mo.since = state, m.step.now
+	p := Publish{
+		Model: mo.id, State: state, Since: mo.since, Size: mo.size(), LastUsed: mo.lastUse(), Failure: mo.trouble.last,
+	}
+	if state == Loaded {
+		p.Copy, p.MaxConcurrency = mo.copy, mo.load.maxConcurrency
+	}
+	m.emit(p)
+	m.running = regroup(m.running, mo, state == Estimating || state == Pulling || state == Loading || state == Sizing)
+	m.draining = regroup(m.draining, mo, state == Draining)
+}
+
+// regroup adds a model to a group or takes it out, if it is not as it should be.
+func regroup(group []*model, mo *model, belongs bool) []*model {
+	switch i := slices.Index(group, mo); {
+	case belongs && i < 0:
+		return append(group, mo)
+	case !belongs && i >= 0:
+		return slices.Delete(group, i, i+1)
+	}
+	return group
+}
+
+// name gives the model's next undertaking an id of its own.
+func (m *Machine) name(mo *model) modelcache.CopyID {
+	m.unname(mo)
+	m.lastID++
+	mo.copyID = m.lastID
+	m.copies[mo.copyID] = mo
+	return mo.copyID
+}
+
+func (m *Machine) unname(mo *model) {
+	delete(m.copies, mo.copyID)
+	mo.copyID = 0
+}
+
+// find answers the model of an undertaking, if that is still in one of these states; else the event is stale.
+func (m *Machine) find(id modelcache.CopyID, in ...State) (*model, bool) {
+	mo, ok := m.copies[id]
+	return mo, ok && slices.Contains(in, mo.state)
+}
+
+// setDue has runDue look at the model at this time; the zero time takes that back.
+func (m *Machine) setDue(mo *model, at time.Time) {
+	mo.due = at
+	if at.IsZero() {
+		m.due.remove(mo)
+	} else {
+		m.due.add(mo)
+	}
+}
+
+// runDue looks at every model whose time has come.
+func (m *Machine) runDue() {
+	for mo := m.due.first(); mo != nil && !mo.due.After(m.step.now); mo = m.due.first() {
+		m.setDue(mo, noTime)
+		switch mo.state {
+		case Failed:
+			m.offer(mo)
+		case Loaded:
+			m.checkIdle(mo)
+		case Draining:
+			m.unload(mo)
+		}
+	}
+}
+
+// setTimer asks for the next Tick, if that differs from what was asked for last.
+func (m *Machine) setTimer() {
+	at := m.nextFill()
+	if mo := m.due.first(); mo != nil && (at.IsZero() || mo.due.Before(at)) {
+		at = mo.due
+	}
+	if !at.Equal(m.timer) {
+		m.timer = at
+		m.emit(SetTimer{At: at})
+	}
+}

@@ -1,0 +1,367 @@
+package machine
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/wasmesh/wasmesh/host/modelcache"
+	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write what the scripts of testdata answer into them; review the diff")
+
+// TestScripts runs testdata/*.txt. A script is blocks of commands, each with the effects that they are to have below
+// a line of dashes; commands are listed in script.run. The runtime is "r"; time starts at 0s and moves by "wait" only.
+func TestScripts(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			content, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := runScript(t, string(content))
+			if *rewrite {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if line, g, w := firstDifference(got, string(content)); line > 0 {
+				t.Errorf("%s:%d:\n got: %s\nwant: %s", file, line, g, w)
+			}
+		})
+	}
+}
+
+func firstDifference(got, want string) (int, string, string) {
+	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
+	for i := range max(len(g), len(w)) {
+		var a, b string
+		if i < len(g) {
+			a = g[i]
+		}
+		if i < len(w) {
+			b = w[i]
+		}
+		if a != b {
+			return i + 1, a, b
+		}
+	}
+	return 0, "", ""
+}
+
+// script drives one Machine.
+type script struct {
+	t         *testing.T
+	m         *Machine
+	start     time.Time
+	now       time.Time
+	timer     time.Time
+	rows      map[string]*syncv1.Model
+	switching map[string]string
+	ids       map[string]modelcache.CopyID // "pull a": the id of the last such effect.
+	names     map[modelcache.CopyID]string
+	copies    map[string]*modelcache.Copy
+	out       []string
+}
+
+const dashes = "----"
+
+func runScript(t *testing.T, content string) string {
+	s := &script{
+		t: t, start: time.Unix(1_700_000_000, 0), rows: map[string]*syncv1.Model{}, switching: map[string]string{},
+		ids: map[string]modelcache.CopyID{}, names: map[modelcache.CopyID]string{}, copies: map[string]*modelcache.Copy{},
+	}
+	s.now = s.start
+	var result []string
+	for block := range strings.SplitSeq(strings.TrimSpace(content), "\n\n") {
+		commands, _, _ := strings.Cut(block+"\n", dashes+"\n")
+		s.out = nil
+		spoke := false
+		for line := range strings.SplitSeq(strings.TrimSpace(commands), "\n") {
+			result = append(result, line)
+			if !strings.HasPrefix(line, "#") {
+				spoke = true
+				s.run(strings.Fields(line))
+			}
+		}
+		if spoke {
+			result = append(result, dashes)
+			result = append(result, s.out...)
+			if s.m != nil {
+				result = append(result, s.ledger())
+			}
+		}
+		result = append(result, "")
+	}
+	return strings.TrimRight(strings.Join(result, "\n"), "\n") + "\n"
+}
+
+func (s *script) ledger() string {
+	l := s.m.Ledger().Stats()
+	host := modelcache.HostMemory
+	return fmt.Sprintf("[used %d reserved %d draining %d of %d]", l.Used[host], l.Reserved[host], l.Draining[host], l.Capacity[host])
+}
+
+// options splits "size=30 pinned" off the words of a command.
+func options(words []string) (args []string, opts map[string]string) {
+	opts = map[string]string{}
+	for _, word := range words {
+		if key, value, ok := strings.Cut(word, "="); ok {
+			opts[key] = value
+		} else {
+			args = append(args, word)
+		}
+	}
+	return args, opts
+}
+
+func (s *script) number(text string) int64 {
+	if text == "" {
+		return 0
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return n
+}
+
+func (s *script) duration(text string) time.Duration {
+	if text == "" {
+		return 0
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return d
+}
+
+// fault reads "bad: text", "unreachable", "died", "cancelled" after the model's name.
+func fault(words []string) *Fault {
+	if len(words) == 0 {
+		return nil
+	}
+	causes := map[string]Cause{
+		"bad": BadModel, "unreachable": StorageUnavailable, "died": RuntimeUnavailable, "cancelled": Cancelled,
+	}
+	return &Fault{Cause: causes[words[0]], Message: strings.Join(words[1:], " ")}
+}
+
+func (s *script) run(words []string) {
+	command := words[0]
+	args, opts := options(words[1:])
+	if len(args) == 0 {
+		args = []string{""}
+	}
+	name := args[0]
+	switch command {
+	case "config": // config capacity=100 loads=1 pulls=2 waiters=3 guard=1m
+		s.m = New(Config{
+			Runtime: "r", Capacity: modelcache.Resources{s.number(opts["capacity"])},
+			Loads: int(s.number(opts["loads"])), Pulls: int(s.number(opts["pulls"])),
+			WaitersPerModel: int(s.number(opts["waiters-per-model"])), Waiters: int(s.number(opts["waiters"])),
+			Envelope: Envelope{
+				Pause: s.duration(opts["pause"]), MinResidency: s.duration(opts["residency"]),
+				ReloadGuard: s.duration(opts["guard"]), EvictionsPerMinute: int(s.number(opts["evictions"])),
+			},
+		})
+	case "ready": // ready [capacity=50] [loads=2] [default=7]
+		s.step(RuntimeReady{Limits: Limits{
+			Capacity: modelcache.Resources{s.number(opts["capacity"])}, Loads: int(s.number(opts["loads"])),
+			DefaultModelBytes: s.number(opts["default"]),
+		}})
+	case "lost":
+		s.step(RuntimeLost{})
+	case "forgot":
+		s.step(RuntimeForgot{ID: s.copy(name).ID()})
+	case "add": // add a b [size=30] [runtimes=x,r] [pinned=yes] [priority=3] [ttl=1m] [path=p]
+		s.add(args, opts)
+	case "remove":
+		s.step(CatalogChanged{Removed: args, Switching: s.switching})
+	case "switch": // switch target=active
+		s.switching = opts
+		s.step(CatalogChanged{Switching: opts})
+	case "credentials":
+		s.step(CredentialsChanged{})
+	case "want": // want a 1
+		s.step(Wanted{Model: name, Waiter: WaiterID(s.number(args[1]))})
+	case "gone":
+		s.step(WaiterGone{Model: name, Waiter: WaiterID(s.number(args[1]))})
+	case "estimated": // estimated a bytes=10 | estimated a bad no such path
+		s.step(Estimated{ID: s.id("estimate", name), Bytes: s.number(opts["bytes"]), Fault: fault(args[1:])})
+	case "pulled":
+		s.step(Pulled{ID: s.id("pull", name), Artifact: Artifact{Path: "/" + name, Bytes: s.number(opts["bytes"])}, Fault: fault(args[1:])})
+	case "loaded":
+		s.step(LoadDone{ID: s.id("load", name), SizeBytes: s.number(opts["size"]), Fault: fault(args[1:])})
+	case "unloaded":
+		s.step(Unloaded{ID: s.id("unload", name), Fault: fault(args[1:])})
+	case "files-removed":
+		s.step(FilesRemoved{Model: name})
+	case "use": // one request comes and goes
+		s.copy(name).Acquire(s.now)
+		s.release(name)
+	case "acquire":
+		s.out = append(s.out, fmt.Sprintf("acquired %v", s.copy(name).Acquire(s.now)))
+	case "release":
+		s.release(name)
+	case "wait": // wait 5s: whatever is due on the way happens
+		s.wait(s.now.Add(s.duration(name)))
+	case "load": // load a [bytes=10]: the whole way, for scripts about something else
+		for _, name := range args {
+			s.load(name, opts["bytes"])
+		}
+	default:
+		s.t.Fatalf("unknown command %q", command)
+	}
+}
+
+func (s *script) add(names []string, opts map[string]string) {
+	var ev CatalogChanged
+	ev.Switching = s.switching
+	for _, name := range names {
+		runtimes := strings.Split(opts["runtimes"], ",")
+		if opts["runtimes"] == "" {
+			runtimes = []string{"r"}
+		}
+		row := &syncv1.Model{
+			Id: name, Runtimes: runtimes,
+			Storage: &syncv1.StorageReference{Path: opts["path"]},
+			Knobs: &syncv1.Knobs{
+				Pinned: opts["pinned"] == "yes", Priority: int32(s.number(opts["priority"])), IdleTtlMs: s.duration(opts["ttl"]).Milliseconds(),
+			},
+		}
+		if size := s.number(opts["size"]); size > 0 {
+			row.SizeHint = &syncv1.Resources{HostMemoryBytes: uint64(size)}
+		}
+		s.rows[name] = row
+		ev.Upserts = append(ev.Upserts, row)
+	}
+	s.step(ev)
+}
+
+// load answers Estimate, Pull and Load of a model as they come.
+func (s *script) load(name, bytes string) {
+	for _, stage := range []string{"estimate", "pull", "load"} {
+		key := stage + " " + name
+		if _, asked := s.ids[key]; !asked {
+			continue
+		}
+		verb := map[string]string{"estimate": "estimated", "pull": "pulled", "load": "loaded"}[stage]
+		s.run([]string{verb, name, "bytes=" + bytes})
+	}
+}
+
+func (s *script) release(name string) {
+	if s.copy(name).Release() {
+		s.out = append(s.out, "told")
+		s.step(Idle{})
+	}
+}
+
+func (s *script) wait(until time.Time) {
+	for !s.timer.IsZero() && !s.timer.After(until) {
+		s.now = later(s.now, s.timer)
+		s.timer = time.Time{}
+		s.step(Tick{})
+	}
+	s.now = until
+}
+
+// copy is the last one of this model that was published.
+func (s *script) copy(name string) *modelcache.Copy {
+	if c, ok := s.copies[name]; ok {
+		return c
+	}
+	s.t.Errorf("no copy of %s", name)
+	s.out = append(s.out, "THE SCRIPT IS WRONG: no copy of "+name)
+	return &modelcache.Copy{}
+}
+
+// id answers, once, the id of the undertaking under way.
+func (s *script) id(stage, name string) modelcache.CopyID {
+	key := stage + " " + name
+	id, ok := s.ids[key]
+	if !ok {
+		s.t.Errorf("%s is not under way", key)
+		s.out = append(s.out, "THE SCRIPT IS WRONG: "+key+" is not under way")
+	}
+	delete(s.ids, key)
+	return id
+}
+
+func (s *script) step(ev Event) {
+	for _, effect := range s.m.Step(s.now, ev) {
+		s.out = append(s.out, s.describe(effect))
+	}
+}
+
+func (s *script) note(stage, name string, id modelcache.CopyID) string {
+	s.ids[stage+" "+name] = id
+	s.names[id] = name
+	return stage + " " + name
+}
+
+func (s *script) describe(effect Effect) string {
+	switch e := effect.(type) {
+	case Estimate:
+		return s.note("estimate", e.Model.GetId(), e.ID)
+	case Pull:
+		return s.note("pull", e.Model.GetId(), e.ID)
+	case Load:
+		return s.note("load", e.Model.GetId(), e.ID)
+	case Unload:
+		return s.note("unload", e.Model, e.ID)
+	case CancelLoad:
+		return "cancel " + s.names[e.ID]
+	case RemoveFiles:
+		return "remove files of " + e.Model
+	case Evicted:
+		return fmt.Sprintf("evict %s, unused for %v", e.Model, e.Unused)
+	case SetTimer:
+		s.timer = e.At
+		if e.At.IsZero() {
+			return "timer off"
+		}
+		return fmt.Sprintf("timer at %v", e.At.Sub(s.start))
+	case Wake:
+		if e.Copy != nil {
+			return fmt.Sprintf("wake %v with %s", e.Waiters, s.names[e.Copy.ID()])
+		}
+		return fmt.Sprintf("wake %v: %v: %s", e.Waiters, e.Err.Outcome, e.Err.Message)
+	case Publish:
+		return s.describePublish(e)
+	}
+	s.t.Fatalf("unknown effect %T", effect)
+	return ""
+}
+
+func (s *script) describePublish(e Publish) string {
+	if e.Copy != nil {
+		s.copies[e.Model] = e.Copy
+	}
+	words := []string{e.Model, "is", e.State.String()}
+	if !e.Size.IsZero() {
+		words = append(words, fmt.Sprintf("(%d)", e.Size[modelcache.HostMemory]))
+	}
+	if f := e.Failure; f != nil {
+		reason := strings.ToLower(strings.TrimPrefix(f.Reason.String(), "FAILURE_REASON_"))
+		words = append(words, fmt.Sprintf("after failure %d (%s: %s), retry at %v", f.Attempts, reason, f.Message, f.RetryAt.Sub(s.start)))
+	}
+	if (e.State == Loaded) != (e.Copy != nil) {
+		words = append(words, "WITH THE WRONG COPY")
+	}
+	return strings.Join(slices.Compact(words), " ")
+}
