@@ -1,0 +1,110 @@
+// Package admin answers operators' tools and the standalone launcher (wasmesh.admin.v1): objects with their status,
+// models and hosts, Events, and which runtimes must run. It only reads: from the loop what was decided, from the sync
+// server what hosts say.
+package admin
+
+import (
+	"context"
+	"errors"
+	"net"
+
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/wasmesh/wasmesh/controller/decide"
+	"github.com/wasmesh/wasmesh/controller/reconcile"
+	adminv1 "github.com/wasmesh/wasmesh/sdk/proto/admin/v1"
+	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
+)
+
+// Decisions is what was decided; *reconcile.Loop is one.
+type Decisions interface {
+	View() (*reconcile.View, <-chan struct{})
+	Events(object decide.Key) []reconcile.Event
+}
+
+// Mesh is what hosts hold and say; *syncserver.Server is one.
+type Mesh interface {
+	Rows() []*syncv1.Row
+	Hosts() []decide.Host
+}
+
+// Server implements adminv1.AdminServiceServer.
+type Server struct {
+	adminv1.UnimplementedAdminServiceServer
+	decisions Decisions
+	mesh      Mesh
+}
+
+// New makes a Server.
+func New(decisions Decisions, mesh Mesh) *Server { return &Server{decisions: decisions, mesh: mesh} }
+
+// Serve answers on the listener until the context ends. Whoever may connect is trusted: in standalone mode that is the
+// owner of the socket.
+func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
+	server := grpc.NewServer()
+	adminv1.RegisterAdminServiceServer(server, s)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		if err := server.Serve(listener); !errors.Is(err, grpc.ErrServerStopped) {
+			return err
+		}
+		return nil
+	})
+	group.Go(func() error {
+		<-ctx.Done()
+		server.Stop() // Watches have no end of their own.
+		return nil
+	})
+	return group.Wait()
+}
+
+// view waits for the first.
+func (s *Server) view(ctx context.Context) (*reconcile.View, <-chan struct{}, error) {
+	for {
+		view, changed := s.decisions.View()
+		if view != nil {
+			return view, changed, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, nil, status.FromContextError(ctx.Err()).Err()
+		}
+	}
+}
+
+// ListHosts implements adminv1.AdminServiceServer.
+func (s *Server) ListHosts(context.Context, *adminv1.ListHostsRequest) (*adminv1.ListHostsResponse, error) {
+	response := &adminv1.ListHostsResponse{}
+	for _, h := range s.mesh.Hosts() {
+		host := &adminv1.ListHostsResponse_Host{
+			Hello: h.Hello, Connected: h.Connected, Acked: h.Acked, Load: h.Load,
+			RuntimeState: h.RuntimeState, RuntimeMessage: h.RuntimeMessage,
+		}
+		for _, c := range h.Copies {
+			if c.GetState() == syncv1.CopyState_COPY_STATE_LOADED {
+				host.CopiesLoaded++
+			}
+		}
+		response.Hosts = append(response.Hosts, host)
+	}
+	return response, nil
+}
+
+// ListEvents implements adminv1.AdminServiceServer.
+func (s *Server) ListEvents(_ context.Context, request *adminv1.ListEventsRequest) (*adminv1.ListEventsResponse, error) {
+	if request.GetKind() == "" || request.GetName() == "" {
+		return nil, status.Error(codes.InvalidArgument, "list events: kind and name of the object are needed")
+	}
+	key := decide.Key{Namespace: request.GetNamespace(), Kind: request.GetKind(), Name: request.GetName()}
+	response := &adminv1.ListEventsResponse{}
+	for _, e := range s.decisions.Events(key) {
+		response.Events = append(response.Events, &adminv1.ListEventsResponse_Event{
+			Type: e.Type, Reason: e.Reason, Message: e.Message, TimeMs: e.Last.UnixMilli(), Count: e.Count,
+		})
+	}
+	return response, nil
+}

@@ -1,0 +1,113 @@
+package decide
+
+import (
+	"time"
+
+	adminv1 "github.com/wasmesh/wasmesh/sdk/proto/admin/v1"
+	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
+
+	"github.com/wasmesh/wasmesh/sdk/apis/serving/v1alpha1"
+	"github.com/wasmesh/wasmesh/sdk/apis/serving/v1beta1"
+)
+
+// Key identifies an object: every key of the system is (namespace, kind, name).
+type Key struct {
+	Namespace, Kind, Name string
+}
+
+// Objects is everything declared, as the source read it; nothing here is written by decide.
+type Objects struct {
+	InferenceServices      []*v1beta1.InferenceService
+	Predictors             []*v1alpha1.Predictor
+	ServingRuntimes        []*v1alpha1.ServingRuntime
+	ClusterServingRuntimes []*v1alpha1.ClusterServingRuntime
+}
+
+// Host is what one host has said of itself, as the sync server merged it.
+type Host struct {
+	Hello     *syncv1.Hello
+	Connected bool
+	// Complete: the full report of the present stream has arrived, so absence of a copy is a fact.
+	Complete bool
+	// Acked is the newest catalog that the host has applied whole.
+	Acked *syncv1.Version
+	// Copies by model id.
+	Copies         map[string]*syncv1.Copy
+	Load           *syncv1.Load
+	RuntimeState   syncv1.RuntimeState
+	RuntimeMessage string
+}
+
+// Input is one consistent look at the world.
+type Input struct {
+	Now     time.Time
+	Objects Objects
+	Hosts   []Host
+	// Active is the durable definition of each alias's active model, as the last Output said it.
+	Active map[Key]*syncv1.Model
+	// Published is the version of the catalog that hosts were last sent, and the rows in it by key: a model counts as
+	// considered by a host once that host has acknowledged a version that carries it.
+	Published Published
+	// Refused is, for each alias, the id of the target that last failed on a host, as the last Output said it. Durable like
+	// Active: when everything restarts, no host remembers the failure, and an idle mesh would fall from a good active model
+	// onto the bad target because neither has a copy.
+	Refused map[Key]string
+	// Faults says why each ServingRuntime and ClusterServingRuntime that cannot be used cannot be, as the last Output said
+	// it; it need not outlive the controller. Runtimes have no status that could remember which Event was recorded.
+	Faults map[Key]string
+	// Endpoints are the addresses that statuses tell clients.
+	Endpoints Endpoints
+	// Settled is false until every host known at start has reported, or 15 s have passed: before it no status is written,
+	// since missing reports would read as missing copies.
+	Settled bool
+}
+
+// Endpoints are URLs at which clients reach the mesh. In each, "{namespace}" stands for the object's namespace; an empty
+// one is ModelMesh's default.
+type Endpoints struct {
+	// GRPC defaults to DefaultGRPCEndpoint; standalone it is such as "grpc://127.0.0.1:8033".
+	GRPC string
+	// REST defaults to DefaultRESTEndpoint; standalone it is such as "http://127.0.0.1:8008".
+	REST string
+}
+
+// Endpoints of ModelMesh's Service with ModelMesh's default configuration.
+const (
+	DefaultGRPCEndpoint = "grpc://modelmesh-serving.{namespace}:8033"
+	DefaultRESTEndpoint = "http://modelmesh-serving.{namespace}:8008"
+)
+
+// Published says since which version each row has been in the catalog.
+type Published struct {
+	Since map[string]*syncv1.Version
+}
+
+// Output is what should be.
+type Output struct {
+	// Rows of the catalog, sorted by key, without digests.
+	Rows []*syncv1.Row
+	// Active must be durable before Rows are published; keys that are absent are to be forgotten.
+	Active map[Key]*syncv1.Model
+	// Refused must be durable like Active.
+	Refused map[Key]string
+	// Faults to hand to the next Decide.
+	Faults map[Key]string
+	// InferenceServices and Predictors hold the new status of each object whose status differs from the one in Input.
+	InferenceServices map[Key]v1beta1.InferenceServiceStatus
+	Predictors        map[Key]v1alpha1.PredictorStatus
+	// Runtimes that should run, sorted by namespace and name.
+	Runtimes []*adminv1.RuntimePlan
+	// Events to record, in order.
+	Events []Event
+	// RequeueAfter asks for another Decide although nothing changed; 0 for no.
+	RequeueAfter time.Duration
+}
+
+// Event is a Kubernetes Event about one object.
+type Event struct {
+	Object Key
+	// Type is "Normal" or "Warning".
+	Type    string
+	Reason  string
+	Message string
+}

@@ -1,0 +1,295 @@
+// Package reconcile is the controller's loop: gather what is declared and what hosts report, decide, apply. It holds the
+// state that one pass hands to the next (active models, statuses, plans, Events) and shows it to operators as a View.
+// The standalone controller composes it with the directory source.
+//
+// Invariants:
+//   - What must be durable is durable before the rows that rely on it are published.
+//   - The loop is level-triggered: signals only say that a pass is due, and a pass looks at everything.
+//   - A View and everything reachable from it never changes after it has been handed out.
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/wasmesh/wasmesh/controller/decide"
+	"github.com/wasmesh/wasmesh/controller/source"
+	syncserver "github.com/wasmesh/wasmesh/controller/sync"
+	adminv1 "github.com/wasmesh/wasmesh/sdk/proto/admin/v1"
+	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
+)
+
+const (
+	// passInterval is the least time between two passes: reports of a hundred loads in one second make twenty passes.
+	passInterval = 50 * time.Millisecond
+	// retryInterval is when a pass that could not make its result durable is tried again.
+	retryInterval = time.Second
+	// statusSaveDelay gathers the changes of statuses for one write. Losing the last second of them costs a
+	// lastTransitionTime, nothing else: they are decided again.
+	statusSaveDelay = time.Second
+)
+
+// Source of what is declared; *directory.Source is one.
+type Source interface {
+	Snapshot() *source.Snapshot
+	Changed() <-chan struct{}
+}
+
+// Store keeps what must outlive the controller. What it is given it must not change, nor keep without copying.
+type Store interface {
+	// SaveDecision returns once both maps are durable; keys that are absent are forgotten.
+	SaveDecision(active map[decide.Key]*syncv1.Model, refused map[decide.Key]string) error
+	SaveStatuses(Statuses) error
+	SaveHosts([]syncserver.HostKey) error
+}
+
+// Restored is what the Store had at start.
+type Restored struct {
+	Active   map[decide.Key]*syncv1.Model
+	Refused  map[decide.Key]string
+	Statuses Statuses
+}
+
+// Config of a Loop.
+type Config struct {
+	Source    Source
+	Mesh      *syncserver.Server
+	Store     Store
+	Restored  Restored
+	Endpoints decide.Endpoints
+	Logger    *slog.Logger
+}
+
+// View is what operators are shown.
+type View struct {
+	// Objects with their status.
+	Objects decide.Objects
+	// Raw is source.Snapshot.Raw.
+	Raw      map[decide.Key][]byte
+	Warnings []source.Warning
+	// Plan is the runtimes that should run.
+	Plan []*adminv1.RuntimePlan
+}
+
+// Loop runs passes. View and Events may be called from any goroutine, Run once.
+type Loop struct {
+	config Config
+	events *recorder
+
+	// The rest, up to the lock, belongs to Run's goroutine.
+	snapshot *source.Snapshot
+	objects  decide.Objects
+	statuses Statuses
+	active   map[decide.Key]*syncv1.Model
+	refused  map[decide.Key]string
+	faults   map[decide.Key]string
+	plan     []*adminv1.RuntimePlan
+	known    []syncserver.HostKey
+	// trouble is why the last pass could not be applied, for operators; empty for none.
+	trouble string
+	// saveStatusesAt is zero when all statuses are saved.
+	saveStatusesAt time.Time
+
+	mu      sync.Mutex
+	view    *View
+	changed chan struct{}
+}
+
+// New makes a Loop.
+func New(config Config) *Loop {
+	return &Loop{
+		config:   config,
+		events:   newRecorder(),
+		statuses: config.Restored.Statuses.clone(),
+		active:   config.Restored.Active,
+		refused:  config.Restored.Refused,
+		changed:  make(chan struct{}),
+	}
+}
+
+// View answers the newest view, nil before the first pass, and a channel that is closed when there is a newer one.
+func (l *Loop) View() (*View, <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.view, l.changed
+}
+
+// Events about one object, oldest first.
+func (l *Loop) Events(object decide.Key) []Event { return l.events.list(object) }
+
+// Run makes passes until the context ends, and then saves what is left to save.
+func (l *Loop) Run(ctx context.Context) error {
+	for {
+		next := l.pass(time.Now())
+		// Whatever is signalled meanwhile waits in its channel.
+		if !sleep(ctx, passInterval) || !l.wait(ctx, next) {
+			return l.saveStatuses()
+		}
+	}
+}
+
+// wait blocks until a pass is due; false when the context ended.
+func (l *Loop) wait(ctx context.Context, next time.Time) bool {
+	var due <-chan time.Time
+	if !next.IsZero() {
+		due = time.After(time.Until(next))
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-l.config.Source.Changed():
+	case <-l.config.Mesh.Changed():
+	case <-due:
+	}
+	return true
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// pass gathers, decides and applies once. It answers when the next is due if nothing happens; zero for never.
+func (l *Loop) pass(now time.Time) (next time.Time) {
+	changed := l.gather(now)
+	out := decide.Decide(decide.Input{
+		Now:       now,
+		Objects:   l.objects,
+		Hosts:     l.config.Mesh.Hosts(),
+		Active:    l.active,
+		Published: l.config.Mesh.Published(),
+		Refused:   l.refused,
+		Faults:    l.faults,
+		Endpoints: l.config.Endpoints,
+		Settled:   l.config.Mesh.Settled(),
+	})
+	trouble := ""
+	if err := l.apply(out); err != nil {
+		trouble = err.Error()
+		next = now.Add(retryInterval)
+		if trouble != l.trouble {
+			l.config.Logger.Error("decisions are not carried out; trying again", "error", err)
+		}
+	} else {
+		changed = l.take(now, out) || changed
+		if out.RequeueAfter > 0 {
+			next = now.Add(out.RequeueAfter)
+		}
+	}
+	changed = changed || trouble != l.trouble
+	l.trouble = trouble
+	if changed || l.view == nil {
+		l.show()
+	}
+	return sooner(next, l.saveLater(now))
+}
+
+// gather takes a new snapshot over; it answers whether there was one.
+func (l *Loop) gather(now time.Time) bool {
+	snapshot := l.config.Source.Snapshot()
+	if snapshot == l.snapshot {
+		return false
+	}
+	l.snapshot = snapshot
+	if l.statuses.keepOnly(snapshot.Objects) {
+		l.statusesChanged(now)
+	}
+	l.objects = l.statuses.onto(snapshot.Objects)
+	l.config.Mesh.SetCredentials(snapshot.StorageConfig)
+	return true
+}
+
+// apply carries a decision out, in the order that a crash at any point allows. When it fails, nothing of the decision
+// has been taken over, and the next pass decides it again.
+func (l *Loop) apply(out decide.Output) error {
+	if err := l.config.Store.SaveDecision(out.Active, out.Refused); err != nil {
+		return fmt.Errorf("save decision: %w", err)
+	}
+	if err := l.config.Mesh.Publish(out.Rows); err != nil {
+		return err
+	}
+	known := l.config.Mesh.Known()
+	if !slices.Equal(known, l.known) {
+		if err := l.config.Store.SaveHosts(known); err != nil {
+			return fmt.Errorf("save hosts: %w", err)
+		}
+		l.known = known
+	}
+	return nil
+}
+
+// take hands a decision that was carried out to the next pass; it answers whether operators see anything new.
+func (l *Loop) take(now time.Time, out decide.Output) bool {
+	l.active, l.refused, l.faults = out.Active, out.Refused, out.Faults
+	for _, e := range out.Events {
+		l.events.record(now, e)
+	}
+	changed := false
+	if !slices.EqualFunc(l.plan, out.Runtimes, samePlan) {
+		l.plan, changed = out.Runtimes, true
+	}
+	if len(out.InferenceServices)+len(out.Predictors) > 0 {
+		l.statuses.set(out)
+		l.objects = l.statuses.onto(l.snapshot.Objects)
+		l.statusesChanged(now)
+		changed = true
+	}
+	return changed
+}
+
+func (l *Loop) statusesChanged(now time.Time) {
+	if l.saveStatusesAt.IsZero() {
+		l.saveStatusesAt = now.Add(statusSaveDelay)
+	}
+}
+
+// saveLater saves the statuses if that is due; it answers when it will be.
+func (l *Loop) saveLater(now time.Time) time.Time {
+	if l.saveStatusesAt.IsZero() || now.Before(l.saveStatusesAt) {
+		return l.saveStatusesAt
+	}
+	if err := l.saveStatuses(); err != nil {
+		l.config.Logger.Error("statuses are not kept for the next start", "error", err)
+		l.saveStatusesAt = now.Add(retryInterval)
+	}
+	return l.saveStatusesAt
+}
+
+func (l *Loop) saveStatuses() error {
+	if l.saveStatusesAt.IsZero() {
+		return nil
+	}
+	if err := l.config.Store.SaveStatuses(l.statuses.clone()); err != nil {
+		return fmt.Errorf("save statuses: %w", err)
+	}
+	l.saveStatusesAt = time.Time{}
+	return nil
+}
+
+// show makes a View of the present state.
+func (l *Loop) show() {
+	view := &View{Objects: l.objects, Raw: l.snapshot.Raw, Warnings: l.snapshot.Warnings, Plan: l.plan}
+	if l.trouble != "" {
+		view.Warnings = append(slices.Clip(view.Warnings), source.Warning{File: "controller", Message: l.trouble})
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.view = view
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,169 @@
+package standalone
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
+)
+
+// fakeHost follows the catalog as a host must, and loads every model at once unless its path contains "bad".
+type fakeHost struct {
+	t      *testing.T
+	hello  *syncv1.Hello
+	cancel context.CancelFunc
+	done   chan struct{}
+
+	// Kept from stream to stream, as a host keeps its disk and its memory.
+	rows   map[string]*syncv1.Row
+	copies map[string]*syncv1.Copy
+	// loads and unloads of models, in order.
+	history     []string
+	credentials map[string][]byte
+}
+
+func newHost(t *testing.T) *fakeHost {
+	return &fakeHost{
+		t: t, rows: map[string]*syncv1.Row{}, copies: map[string]*syncv1.Copy{},
+		hello: &syncv1.Hello{Namespace: "default", HostId: "mlserver-1.x-0", Epoch: 1, Runtime: "mlserver-1.x"},
+	}
+}
+
+// connect follows the controller at the address until disconnect is called or the controller goes.
+func (h *fakeHost) connect(address string) {
+	h.t.Helper()
+	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	stream, err := syncv1.NewSyncServiceClient(conn).Connect(ctx)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.cancel, h.done = cancel, make(chan struct{})
+	go func() {
+		defer close(h.done)
+		defer func() { _ = conn.Close() }()
+		h.follow(stream)
+	}()
+	h.t.Cleanup(h.disconnect)
+}
+
+// disconnect ends the stream; after it the fields may be read.
+func (h *fakeHost) disconnect() {
+	h.cancel()
+	<-h.done
+}
+
+type hostStream = grpc.BidiStreamingClient[syncv1.ConnectRequest, syncv1.ConnectResponse]
+
+func (h *fakeHost) follow(stream hostStream) {
+	say := func(requests ...*syncv1.ConnectRequest) {
+		for _, request := range requests {
+			_ = stream.Send(request) // A broken stream shows at the next Recv.
+		}
+	}
+	all := &syncv1.Report{Complete: true, RuntimeState: syncv1.RuntimeState_RUNTIME_STATE_READY}
+	for _, c := range h.copies {
+		all.Copies = append(all.Copies, c)
+	}
+	say(&syncv1.ConnectRequest{Message: &syncv1.ConnectRequest_Hello{Hello: h.hello}},
+		&syncv1.ConnectRequest{Message: &syncv1.ConnectRequest_Report{Report: all}})
+	indexed := map[string]bool{}
+	for {
+		response, err := stream.Recv()
+		if err != nil {
+			return
+		}
+		switch m := response.GetMessage().(type) {
+		case *syncv1.ConnectResponse_Credentials:
+			h.credentials = m.Credentials.Storage
+		case *syncv1.ConnectResponse_Index:
+			fetch := &syncv1.Fetch{}
+			for _, e := range m.Index.Entries {
+				indexed[e.Key] = true
+				if string(h.rows[e.Key].GetDigest()) != string(e.Digest) {
+					fetch.Keys = append(fetch.Keys, e.Key)
+				}
+			}
+			say(&syncv1.ConnectRequest{Message: &syncv1.ConnectRequest_Fetch{Fetch: fetch}})
+		case *syncv1.ConnectResponse_Update:
+			say(h.update(m.Update, indexed)...)
+		}
+	}
+}
+
+func (h *fakeHost) update(u *syncv1.Update, indexed map[string]bool) []*syncv1.ConnectRequest {
+	for _, row := range u.Upserts {
+		h.rows[row.Key] = row
+	}
+	for _, key := range u.RemovedKeys {
+		delete(h.rows, key)
+	}
+	if !u.Complete {
+		return nil
+	}
+	if u.Base == nil {
+		for key := range h.rows {
+			if !indexed[key] {
+				delete(h.rows, key)
+			}
+		}
+	}
+	h.hello.CatalogVersion = u.Version
+	return []*syncv1.ConnectRequest{
+		{Message: &syncv1.ConnectRequest_Ack{Ack: &syncv1.Ack{Version: u.Version}}},
+		{Message: &syncv1.ConnectRequest_Report{Report: h.settle()}},
+	}
+}
+
+// settle loads and unloads until the copies are those of the catalog.
+func (h *fakeHost) settle() *syncv1.Report {
+	report := &syncv1.Report{CatalogVersion: h.hello.CatalogVersion}
+	wanted := map[string]bool{}
+	for _, row := range h.rows {
+		model := row.GetModel()
+		if model == nil {
+			continue
+		}
+		wanted[model.Id] = true
+		if h.copies[model.Id] != nil {
+			continue
+		}
+		c := &syncv1.Copy{ModelId: model.Id, State: syncv1.CopyState_COPY_STATE_LOADED, StateSinceMs: 1}
+		if strings.Contains(model.Storage.Path, "bad") {
+			c.State = syncv1.CopyState_COPY_STATE_FAILED
+			c.Failure = &syncv1.Failure{
+				Reason: syncv1.FailureReason_FAILURE_REASON_MODEL_LOAD_FAILED, Message: "no such object", TimeMs: time.Now().UnixMilli(),
+			}
+		}
+		h.copies[model.Id] = c
+		h.history = append(h.history, "load "+model.Storage.Path)
+		report.Copies = append(report.Copies, c)
+	}
+	for id := range h.copies {
+		if !wanted[id] {
+			delete(h.copies, id)
+			h.history = append(h.history, "unload")
+			report.RemovedModelIds = append(report.RemovedModelIds, id)
+		}
+	}
+	return report
+}
+
+func (h *fakeHost) activePath(name string) string {
+	active := h.rows["alias/default/"+name].GetAlias().GetActiveModelId()
+	return h.rows["model/default/"+active].GetModel().GetStorage().GetPath()
+}
+
+// credentialsAfter ends the stream to look.
+func (h *fakeHost) credentialsAfter() map[string][]byte {
+	h.disconnect()
+	return h.credentials
+}
