@@ -39,7 +39,7 @@ type Source interface {
 	Changed() <-chan struct{}
 }
 
-// Store keeps what must outlive the controller. What it is given it must not change, nor keep without copying.
+// Store keeps what must outlive the controller. What it is given is never changed afterwards, by neither side.
 type Store interface {
 	// SaveDecision returns once both maps are durable; keys that are absent are forgotten.
 	SaveDecision(active map[decide.Key]*syncv1.Model, refused map[decide.Key]string) error

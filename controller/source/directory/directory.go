@@ -80,27 +80,36 @@ func New(config Config) (*Source, error) {
 		origins: map[decide.Key]origin{},
 		warned:  map[source.Warning]bool{},
 	}
-	for _, named := range config.Paths {
-		path, err := filepath.Abs(named)
-		if err != nil {
-			return nil, fmt.Errorf("open source %s: %w", named, err)
-		}
-		if _, err := os.Stat(path); err != nil {
-			return nil, fmt.Errorf("open source %s: %w", named, errors.Unwrap(err))
-		}
-		s.roots = append(s.roots, root{named: filepath.Clean(named), path: path})
-	}
-	if config.Exclude != "" {
-		path, err := filepath.Abs(config.Exclude)
-		if err != nil {
-			return nil, fmt.Errorf("open source: exclude %s: %w", config.Exclude, err)
-		}
-		s.exclude = path
+	if err := s.locate(); err != nil {
+		return nil, err
 	}
 	s.recall(config.Saved)
 	s.scan(time.Now(), nil)
 	s.publish(time.Now())
 	return s, nil
+}
+
+// locate makes the configured paths absolute.
+func (s *Source) locate() (err error) {
+	if s.config.Exclude != "" {
+		if s.exclude, err = filepath.Abs(s.config.Exclude); err != nil {
+			return fmt.Errorf("open source: exclude %s: %w", s.config.Exclude, err)
+		}
+	}
+	for _, named := range s.config.Paths {
+		path, err := filepath.Abs(named)
+		if err != nil {
+			return fmt.Errorf("open source %s: %w", named, err)
+		}
+		if _, err := os.Stat(path); err != nil {
+			return fmt.Errorf("open source %s: %w", named, cause(err))
+		}
+		if path == s.exclude {
+			return fmt.Errorf("open source %s: it is the data directory itself: keep the YAML in a directory of its own", named)
+		}
+		s.roots = append(s.roots, root{named: filepath.Clean(named), path: path})
+	}
+	return nil
 }
 
 // Snapshot returns the newest; never nil.

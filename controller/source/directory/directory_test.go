@@ -357,4 +357,7 @@ func TestExcludeAndHidden(t *testing.T) {
 	if got := names(s.Snapshot()); !reflect.DeepEqual(got, []string{"a"}) || len(s.Snapshot().Warnings) != 0 {
 		t.Errorf("got %v, warnings %v", got, s.Snapshot().Warnings)
 	}
+	if _, err := New(Config{Paths: []string{f.path}, Exclude: f.path}); err == nil || !strings.Contains(err.Error(), "data directory itself") {
+		t.Errorf("a source in the data directory: error %v", err)
+	}
 }

@@ -2,6 +2,8 @@ package directory
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 
 	kjson "k8s.io/apimachinery/pkg/util/json"
 
@@ -30,7 +32,8 @@ type rememberedObject struct {
 func (s *Source) remember() ([]byte, error) {
 	var m memory
 	kept := map[decide.Key]bool{}
-	for path, f := range s.files {
+	for _, path := range slices.Sorted(maps.Keys(s.files)) {
+		f := s.files[path]
 		if len(f.objects) == 0 {
 			continue
 		}

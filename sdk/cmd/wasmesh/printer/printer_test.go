@@ -77,12 +77,15 @@ func TestEncode(t *testing.T) {
 
 func TestDescribe(t *testing.T) {
 	var out strings.Builder
-	Describe(&out, parse(t, service))
+	if err := Describe(&out, parse(t, service)); err != nil {
+		t.Fatal(err)
+	}
 	for _, want := range []string{
 		"Name:         digits\n",
 		"Annotations:  serving.kserve.io/deploymentMode: ModelMesh\n",
 		"API Version:  serving.kserve.io/v1beta1\n",
 		"  Model Status:\n    Copies:\n      Failed Copies:  0\n      Total Copies:   1\n",
+		"  URL:                     grpc://modelmesh-serving.default:8033\n",
 		"Model Revision Name:  digits__isvc-0123456789\n",
 	} {
 		if !strings.Contains(out.String(), want) {

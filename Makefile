@@ -1,0 +1,104 @@
+# `make help` lists the targets.
+#
+# Slow things (tools, Python environments, sample models) are built once on a machine and kept outside the clone, under
+# ${XDG_CACHE_HOME:-~/.cache}/wasmesh, by pinned version; bin/ holds links to them. `make clean` leaves them alone.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# The same flags for programs and tests, so that one build cache serves both.
+GO_FLAGS := -trimpath
+GO_BUILD := CGO_ENABLED=0 go build $(GO_FLAGS)
+
+PROGRAMS := ./sdk/cmd/wasmesh ./host/cmd/wasmesh-host ./controller/cmd/wasmesh-controller ./runtimes/fake/cmd/fake-runtime
+
+# Packages with goroutines of their own: tested with the race detector, too.
+RACE ?= ./host/... ./controller/... ./runtimes/... ./sdk/cmd/...
+
+# What `make bench` runs: a regular expression of benchmarks, and the packages to look in.
+BENCH ?= .
+BENCH_PACKAGES ?= ./...
+
+# Flags for `make quickstart`; see bin/quickstart -help.
+ARGS ?=
+
+.PHONY: quickstart
+quickstart: ## serve the tutorial's model with everything real, ask it over REST and gRPC, stay up until Ctrl-C
+	@$(MAKE) -j2 quickstart-deps
+	@exec bin/quickstart $(ARGS)
+
+.PHONY: build
+build: ## build the programs into bin/ (needs Go only)
+	@echo "building bin/: $(notdir $(PROGRAMS))"
+	@mkdir -p bin
+	@$(GO_BUILD) -o bin/ $(PROGRAMS)
+
+.PHONY: test
+test: test-deps ## install what tests need and run them all, the concurrent packages with the race detector as well
+	@$(GO_BUILD) -o bin/tools/testsum ./test/tools/testsum
+	@bin/tools/testsum CGO_ENABLED=0 $(GO_FLAGS) -count=1 -timeout=20m ./... \
+	  -- CGO_ENABLED=1 -race -count=1 -timeout=30m $(RACE)
+
+.PHONY: lint
+lint: lint-format lint-vet lint-modules lint-protos generate-check ## check format, vet, staticcheck, go.mod, protos and generated code
+
+.PHONY: bench
+bench: ## run the benchmarks (BENCH=regexp BENCH_PACKAGES=./...); the last line is for programs: "figures: key=value ..."
+	@go test $(GO_FLAGS) -run '^$$' -bench '$(BENCH)' -benchmem $(BENCH_PACKAGES) | awk -f test/tools/figures.awk
+
+.PHONY: clean
+clean: ## remove bin/ and .wasmesh/, never the cache that clones share
+	rm -rf bin .wasmesh
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: generate
+generate: tool-buf tool-protoc-gen-go tool-protoc-gen-go-grpc tool-controller-gen ## generate the Go code of the protos, and deepcopy code and CRDs of the Kubernetes types
+	@cd sdk/proto && PATH="$(CURDIR)/bin/tools:$$PATH" buf generate
+	@# No descriptions: with those of a container's fields a CRD is too large for the annotation of kubectl apply.
+	@bin/tools/controller-gen object crd:maxDescLen=0 paths=./sdk/apis/... output:crd:dir=charts/wasmesh/crds
+
+.PHONY: generate-check
+generate-check: ## check that committed generated code is what `make generate` makes
+	@test/tools/generate-check
+
+.PHONY: lint-format
+lint-format:
+	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not formatted (gofmt -w):"; echo "$$unformatted"; exit 1; }
+
+.PHONY: lint-vet
+lint-vet: tool-staticcheck
+	@go vet $(GO_FLAGS) ./...
+	@bin/tools/staticcheck ./...
+
+.PHONY: lint-modules
+lint-modules:
+	@go mod tidy -diff
+
+.PHONY: lint-protos
+lint-protos: tool-buf
+	@cd sdk/proto && ../../bin/tools/buf lint
+
+.PHONY: test-deps
+test-deps: ## install what tests need: programs, versitygw, grpcurl, MLServer, sample models
+	@$(MAKE) -j2 quickstart-deps tool-grpcurl
+
+.PHONY: quickstart-deps
+quickstart-deps: build samples tool-versitygw
+	@$(GO_BUILD) -o bin/quickstart ./test/quickstart
+
+.PHONY: runtime-mlserver
+runtime-mlserver: ## install MLServer where the launcher looks for runtimes (Python 3.11 or 3.12; PYTHON= names one)
+	@runtimes/mlserver/install/install
+
+.PHONY: samples
+samples: runtime-mlserver ## train the sample models
+	@test/samples/install
+
+# Tools are pinned in test/tools/<tool>/go.mod.
+tool-%: ## build one tool of test/tools and link it as bin/tools/<tool>
+	@test/tools/install $*

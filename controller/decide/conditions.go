@@ -1,0 +1,95 @@
+package decide
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/wasmesh/wasmesh/sdk/apis/serving/v1beta1"
+)
+
+// explain gives the reason and the sentence of both conditions.
+func explain(c change, s standing) (reason, message string) {
+	if !s.available {
+		return explainUnavailable(c, s)
+	}
+	switch s.active {
+	case v1beta1.Loaded:
+		message = "The model is loaded"
+	case v1beta1.Loading:
+		message = "A copy of the model is being loaded, requests wait for it"
+	default:
+		message = "No copy of the model is in memory, the next request loads it"
+	}
+	switch s.transition {
+	case v1beta1.InProgress:
+		message += "; the model of the changed spec is on its way"
+	case v1beta1.BlockedByFailedLoad:
+		message += "; the model of the changed spec failed to load: " + s.failure.Message
+	case v1beta1.InvalidSpec:
+		message += "; the changed spec is invalid: " + s.failure.Message
+	}
+	return string(s.active), message
+}
+
+// explainUnavailable prefers the active model's own failure to that of a target, which is in lastFailureInfo.
+func explainUnavailable(c change, s standing) (reason, message string) {
+	failure, complaint := s.failure, ""
+	if c.active != nil {
+		failure, complaint = c.active.reading.failure, c.active.reading.complaint
+	}
+	if failure == nil {
+		return string(v1beta1.Pending), "No host has taken note of the model yet"
+	}
+	if message = failure.Message; complaint != "" {
+		message += ": " + complaint
+	}
+	return string(failure.Reason), message
+}
+
+// conditions sets ours and carries those of others over. Sorted by type, as Knative does.
+func conditions(present []v1beta1.Condition, s standing, now time.Time) []v1beta1.Condition {
+	ours := func(c v1beta1.Condition) bool {
+		return c.Type == v1beta1.ConditionReady || c.Type == v1beta1.ConditionPredictorReady
+	}
+	all := slices.DeleteFunc(slices.Clone(present), ours)
+	for _, kind := range []string{v1beta1.ConditionReady, v1beta1.ConditionPredictorReady} {
+		all = append(all, condition(kind, present, s, now))
+	}
+	slices.SortStableFunc(all, func(a, b v1beta1.Condition) int { return cmp.Compare(a.Type, b.Type) })
+	return all
+}
+
+// condition moves lastTransitionTime only when the status takes another value.
+func condition(kind string, present []v1beta1.Condition, s standing, now time.Time) v1beta1.Condition {
+	c := v1beta1.Condition{
+		Type:               kind,
+		Status:             corev1.ConditionFalse,
+		Reason:             s.reason,
+		Message:            s.message,
+		LastTransitionTime: metav1.NewTime(now),
+	}
+	if s.available {
+		c.Status = corev1.ConditionTrue
+	}
+	if p := find(present, kind); p != nil && p.Status == c.Status && !p.LastTransitionTime.IsZero() {
+		c.LastTransitionTime = p.LastTransitionTime
+	}
+	return c
+}
+
+func find(all []v1beta1.Condition, kind string) *v1beta1.Condition {
+	i := slices.IndexFunc(all, func(c v1beta1.Condition) bool { return c.Type == kind })
+	if i < 0 {
+		return nil
+	}
+	return &all[i]
+}
+
+func isTrue(all []v1beta1.Condition, kind string) bool {
+	c := find(all, kind)
+	return c != nil && c.Status == corev1.ConditionTrue
+}

@@ -1,0 +1,95 @@
+package decide
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/wasmesh/wasmesh/controller/resolve"
+	"github.com/wasmesh/wasmesh/sdk/apis/serving/v1alpha1"
+	adminv1 "github.com/wasmesh/wasmesh/sdk/proto/admin/v1"
+	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
+)
+
+// addRuntimes gives each namespace the runtimes that it has and that can run. One that cannot still hides the cluster's
+// of its name: its owner meant to replace that.
+func (w *world) addRuntimes(in Input) {
+	var all []resolve.Runtime
+	for _, r := range in.Objects.ServingRuntimes {
+		if r != nil && r.Namespace != "" {
+			all = append(all, resolve.Namespaced(r))
+		}
+	}
+	for _, r := range in.Objects.ClusterServingRuntimes {
+		if r != nil {
+			all = append(all, resolve.Clusterwide(r))
+		}
+	}
+	w.faults = faultsOf(all)
+	for name, ns := range w.namespaces {
+		for _, r := range resolve.Visible(name, all) {
+			if _, faulty := w.faults[runtimeKey(r)]; faulty || !r.Usable() {
+				continue
+			}
+			plan, err := resolve.RuntimePlan(name, r)
+			if err != nil {
+				continue
+			}
+			ns.runtimes = append(ns.runtimes, r)
+			ns.usable[r.Name] = true
+			ns.plans[r.Name] = plan
+		}
+	}
+}
+
+// faultsOf answers what is wrong with each runtime that is meant to be used. The others are not ours to judge.
+func faultsOf(all []resolve.Runtime) map[Key]string {
+	faults := map[Key]string{}
+	for _, r := range all {
+		if !r.Usable() {
+			continue
+		}
+		problems := resolve.ValidateRuntime(r)
+		if len(problems) == 0 {
+			if _, err := resolve.RuntimePlan(r.Namespace, r); err != nil {
+				problems = []string{err.Error()}
+			}
+		}
+		if len(problems) > 0 {
+			faults[runtimeKey(r)] = strings.Join(problems, "; ")
+		}
+	}
+	return faults
+}
+
+// runtimeKey is the key of the object that the runtime was made of.
+func runtimeKey(r resolve.Runtime) Key {
+	if r.Namespace == "" {
+		return Key{Kind: v1alpha1.KindClusterServingRuntime, Name: r.Name}
+	}
+	return Key{Namespace: r.Namespace, Kind: v1alpha1.KindServingRuntime, Name: r.Name}
+}
+
+// need marks the runtime on which the model would be placed first. Others that could hold it need not run for its sake.
+func (ns *namespace) need(m *syncv1.Model) {
+	if len(m.Runtimes) == 0 {
+		return
+	}
+	if plan := ns.plans[m.Runtimes[0]]; plan != nil {
+		plan.Needed = true
+	}
+}
+
+// plans answers those of all namespaces, sorted by namespace and name.
+func (w *world) plans() []*adminv1.RuntimePlan {
+	var plans []*adminv1.RuntimePlan
+	for _, ns := range w.namespaces {
+		for _, p := range ns.plans {
+			plans = append(plans, p)
+		}
+	}
+	slices.SortFunc(plans, func(a, b *adminv1.RuntimePlan) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	return plans
+}

@@ -1,0 +1,78 @@
+package decide
+
+import (
+	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
+)
+
+// tally counts the copies of one model on connected hosts.
+type tally struct {
+	loaded, loading, draining, failed int
+	// worst is the newest failure; nil for none. A copy that has loaded since has none. host is where.
+	worst *syncv1.Failure
+	host  string
+}
+
+// count takes the copies as their hosts have them.
+func (ns *namespace) count(id string) tally {
+	var t tally
+	for _, l := range ns.copies[id] {
+		switch l.copy.GetState() {
+		case syncv1.CopyState_COPY_STATE_LOADED:
+			t.loaded++
+		case syncv1.CopyState_COPY_STATE_QUEUED, syncv1.CopyState_COPY_STATE_LOADING:
+			t.loading++
+		case syncv1.CopyState_COPY_STATE_DRAINING:
+			t.draining++
+		case syncv1.CopyState_COPY_STATE_FAILED:
+			t.failed++
+		}
+		t.note(l)
+	}
+	return t
+}
+
+// note keeps the newest failure; of equal ones the first in the order of hosts. A failed copy without one counts as one
+// that nothing is known about.
+func (t *tally) note(l located) {
+	f := l.copy.GetFailure()
+	if f == nil && l.copy.GetState() == syncv1.CopyState_COPY_STATE_FAILED {
+		f = &syncv1.Failure{TimeMs: l.copy.GetStateSinceMs()}
+	}
+	if f != nil && (t.worst == nil || f.TimeMs > t.worst.TimeMs) {
+		t.worst, t.host = f, l.host
+	}
+}
+
+// total is the number that ModelMesh publishes: copies that are, are becoming, or failed to become. One that drains has
+// left already.
+func (t tally) total() int { return t.loaded + t.loading + t.failed }
+
+// live says that some copy answers, or may soon.
+func (t tally) live() bool { return t.loaded+t.loading+t.draining > 0 }
+
+// blamesModel says that a copy failed, and not merely with its runtime.
+func (t tally) blamesModel() bool {
+	return t.failed > 0 && t.worst.GetReason() != syncv1.FailureReason_FAILURE_REASON_RUNTIME_UNHEALTHY
+}
+
+// reached says that version a is not before b; without either nothing has been reached.
+func reached(a, b *syncv1.Version) bool {
+	if a == nil || b == nil {
+		return false
+	}
+	if a.Term != b.Term {
+		return a.Term > b.Term
+	}
+	return a.Sequence >= b.Sequence
+}
+
+// consideredBy says that all of the hosts know of the model and have told all that they hold, so that the absence of a
+// copy is their answer.
+func consideredBy(hosts []*Host, since *syncv1.Version) bool {
+	for _, h := range hosts {
+		if !reached(h.Acked, since) || !h.Complete {
+			return false
+		}
+	}
+	return true
+}

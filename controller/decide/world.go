@@ -1,0 +1,97 @@
+package decide
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/wasmesh/wasmesh/controller/resolve"
+	adminv1 "github.com/wasmesh/wasmesh/sdk/proto/admin/v1"
+	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
+)
+
+// world is an Input's hosts and runtimes, indexed once per decision.
+type world struct {
+	namespaces map[string]*namespace
+	// faults of the runtimes that cannot be used.
+	faults map[Key]string
+}
+
+// namespace is one mesh.
+type namespace struct {
+	name string
+	// runtimes that models may be placed on, and their names.
+	runtimes []resolve.Runtime
+	usable   map[string]bool
+	// plans of those runtimes, by name.
+	plans map[string]*adminv1.RuntimePlan
+	// hosts that are connected, by id. What others last said is not known to be so any more.
+	hosts []*Host
+	// copies by model id, in the order of hosts.
+	copies map[string][]located
+	// complete: every connected host has reported everything, so that a copy nobody speaks of does not exist.
+	complete bool
+}
+
+// located is a copy and where it is.
+type located struct {
+	host string
+	copy *syncv1.Copy
+}
+
+// newWorld makes a namespace of every one that has an object.
+func newWorld(in Input) *world {
+	w := &world{namespaces: map[string]*namespace{}}
+	for _, o := range in.Objects.InferenceServices {
+		if o != nil && resolve.IsModelMesh(o) {
+			w.add(o.Namespace)
+		}
+	}
+	for _, o := range in.Objects.Predictors {
+		if o != nil {
+			w.add(o.Namespace)
+		}
+	}
+	for _, o := range in.Objects.ServingRuntimes {
+		if o != nil {
+			w.add(o.Namespace)
+		}
+	}
+	w.addRuntimes(in)
+	w.addHosts(in.Hosts)
+	return w
+}
+
+func (w *world) add(name string) {
+	if w.namespaces[name] == nil {
+		w.namespaces[name] = &namespace{
+			name:     name,
+			usable:   map[string]bool{},
+			plans:    map[string]*adminv1.RuntimePlan{},
+			copies:   map[string][]located{},
+			complete: true,
+		}
+	}
+}
+
+func (w *world) addHosts(hosts []Host) {
+	for i := range hosts {
+		h := &hosts[i]
+		if ns := w.namespaces[h.Hello.GetNamespace()]; ns != nil && h.Connected {
+			ns.hosts = append(ns.hosts, h)
+		}
+	}
+	for _, ns := range w.namespaces {
+		slices.SortStableFunc(ns.hosts, func(a, b *Host) int { return cmp.Compare(a.Hello.GetHostId(), b.Hello.GetHostId()) })
+		for _, h := range ns.hosts {
+			ns.complete = ns.complete && h.Complete
+			for id, c := range h.Copies {
+				ns.copies[id] = append(ns.copies[id], located{h.Hello.GetHostId(), c})
+			}
+		}
+	}
+}
+
+// eligible says that the host may hold the model.
+func eligible(h *Host, m *syncv1.Model) bool {
+	return slices.Contains(m.Runtimes, h.Hello.GetRuntime())
+}

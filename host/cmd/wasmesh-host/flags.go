@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/spf13/pflag"
+	"github.com/wasmesh/wasmesh/host/node"
+)
+
+// processOptions concern the process, not the host.
+type processOptions struct {
+	standalone          bool
+	logFormat, logLevel string
+}
+
+func (o processOptions) logger(w io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(o.logLevel)); err != nil {
+		return nil, fmt.Errorf("--log-level %q: one of debug, info, warn, error", o.logLevel)
+	}
+	options := &slog.HandlerOptions{Level: level}
+	switch o.logFormat {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, options)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, options)), nil
+	}
+	return nil, fmt.Errorf("--log-format %q: one of text, json", o.logFormat)
+}
+
+func bindFlags(flags *pflag.FlagSet, c *node.Config, o *processOptions) {
+	flags.StringVar(&c.Namespace, "namespace", "default", "namespace of the mesh")
+	flags.StringVar(&c.HostID, "host-id", "", "name of this host, unique in the mesh: the pod's name")
+	flags.StringVar(&c.RuntimeType, "runtime", "", "built-in adapter to drive the runtime with; empty for mmesh.ModelRuntime")
+	flags.StringVar(&c.ServingRuntime, "serving-runtime", "", "name of the ServingRuntime beside this host")
+	flags.StringVar(&c.RuntimeManagementAddress, "runtime-management-address", "", "where models are loaded: host:port or unix:/path")
+	flags.StringVar(&c.RuntimeDataAddress, "runtime-data-address", "", "where requests go: host:port or unix:/path")
+	flags.Int64Var(&c.CapacityBytes, "capacity-bytes", 0, "memory that models may take in the runtime")
+	flags.IntVar(&c.LoadingConcurrency, "loading-concurrency", 0, "loads at once, when the runtime does not say; 0 is 1")
+	flags.DurationVar(&c.LoadingTimeout, "loading-timeout", node.DefaultLoadingTimeout, "bound of one load, when the runtime does not say")
+	flags.StringVar(&c.ModelsDir, "models-dir", "/models", "directory of model files, shared with the runtime")
+	flags.StringVar(&c.StateDir, "state-dir", "", "directory of the catalog and of the host's epoch")
+	flags.Int64Var(&c.DiskBudgetBytes, "disk-budget-bytes", 0, "bound of the artifact cache; 0 derives it from the filesystem")
+	flags.StringArrayVar(&c.FileRoots, "file-root", nil, "directory that storage of type file may read (repeatable)")
+	flags.StringVar(&c.Controller, "controller", "", "address of the controller's sync service")
+	flags.StringVar(&c.GRPCAddress, "grpc-address", ":8033", "gRPC listener")
+	flags.StringVar(&c.RESTAddress, "rest-address", ":8008", "REST listener")
+	flags.StringVar(&c.MetricsAddress, "metrics-address", ":2112", "Prometheus listener; empty for none")
+	flags.StringVar(&c.HealthAddress, "health-address", ":8089", "listener of /live and /ready; empty for none")
+	flags.Int64Var(&c.MaxMessageBytes, "max-message-bytes", node.DefaultMaxMessageBytes, "bound of one request message")
+	flags.Int64Var(&c.WaitingBudgetBytes, "waiting-budget-bytes", node.DefaultWaitingBudgetBytes, "bound of what waiting requests hold in memory")
+	flags.DurationVar(&c.DrainTimeout, "drain-timeout", node.DefaultDrainTimeout, "bound of finishing what is in flight when stopping")
+	flags.BoolVar(&o.standalone, "standalone", false, "run under `wasmesh up`: end when standard input does")
+	flags.StringVar(&o.logFormat, "log-format", "text", "text or json")
+	flags.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
+}

@@ -1,0 +1,15 @@
+// Package forward sends a request to an inference server and brings its answer back, byte for byte.
+//
+// It speaks gRPC's wire format over HTTP/2 and treats every call as two streams of opaque bytes: unary is not special.
+// Of a request it reads the five-byte prefixes of the messages, to enforce the size limit and to write the concrete
+// model id behind each message (see package splice); it never decodes, re-encodes or holds a whole message, with one
+// exception: a compressed message that needs the id is decompressed, within a memory budget.
+//
+// Back-pressure is HTTP/2's own, end to end. The transport is Go's net/http and not grpc-go, because grpc-go hands a
+// proxy no byte of a message before all of it is in memory: three hundred callers with 8 MiB each would be 2.4 GiB.
+//
+// Failures are typed by what a caller may do next: Unsent (the application cannot have seen any of it), Interrupted
+// (it may have), RequestError (the request itself is at fault).
+//
+// Package ingress is the only caller.
+package forward

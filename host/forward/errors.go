@@ -1,0 +1,86 @@
+package forward
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/net/http2"
+	"google.golang.org/grpc/codes"
+
+	"github.com/wasmesh/wasmesh/host/route"
+)
+
+// Unsent means that nothing of the request can have reached the application: sending it again is safe.
+type Unsent struct{ Err error }
+
+func (e *Unsent) Error() string { return fmt.Sprintf("send request to the model server: %v", e.Err) }
+
+func (e *Unsent) Unwrap() error { return e.Err }
+
+// Interrupted means that the connection or the call broke after the request had left: the application may have acted
+// on it.
+type Interrupted struct{ Err error }
+
+func (e *Interrupted) Error() string {
+	return fmt.Sprintf("the call to the model server broke off while the request was in flight: %v", e.Err)
+}
+
+func (e *Interrupted) Unwrap() error { return e.Err }
+
+// RequestError means that the request itself cannot be forwarded, whatever the server.
+type RequestError struct {
+	Outcome route.Outcome
+	// Code is the gRPC status code; it can be more exact than the outcome's.
+	Code    codes.Code
+	Message string
+}
+
+func (e *RequestError) Error() string { return e.Message }
+
+func invalid(format string, args ...any) *RequestError {
+	return &RequestError{route.InvalidRequest, codes.InvalidArgument, fmt.Sprintf(format, args...)}
+}
+
+func unimplemented(format string, args ...any) *RequestError {
+	return &RequestError{route.InvalidRequest, codes.Unimplemented, fmt.Sprintf(format, args...)}
+}
+
+func tooLarge(format string, args ...any) *RequestError {
+	return &RequestError{route.TooLarge, codes.ResourceExhausted, fmt.Sprintf(format, args...)}
+}
+
+// TooLarge says that a request message of size bytes is over limit.
+func TooLarge(size, limit int64) *RequestError {
+	return tooLarge("the message has %d bytes, over this server's limit of %d (--max-message-bytes)", size, limit)
+}
+
+// Memory is a shared budget of bytes. Take fails when n more do not fit.
+type Memory interface {
+	Take(n int64) *route.Error
+	Give(n int64)
+}
+
+// classify types a failure of an attempt. sent is whether the request's headers left.
+func classify(ctx context.Context, up *upload, sent bool, err error) error {
+	if bad := up.failure(); bad != nil {
+		return bad
+	}
+	if cause := ctx.Err(); cause != nil {
+		return cause
+	}
+	if !sent || refused(err) {
+		return &Unsent{err}
+	}
+	return &Interrupted{err}
+}
+
+// refused reports whether the server said that it did not process the stream (RFC 9113, 6.8 and 8.7). net/http does
+// not export its error for a stream above the last one that a GOAWAY covers, so its text is all there is.
+func refused(err error) bool {
+	if stream, ok := errors.AsType[http2.StreamError](err); ok {
+		return stream.Code == http2.ErrCodeRefusedStream
+	}
+	return strings.Contains(err.Error(), "graceful shutdown GOAWAY")
+}

@@ -1,0 +1,176 @@
+package forward
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	// maxConns bounds the connections to one server. More than one, so that a burst on one does not hold up the rest;
+	// few, because each costs the server a reader.
+	maxConns = 4
+	// streamsPerConn is the load at which another connection is opened.
+	streamsPerConn = 64
+	// dialTimeout is for a server on this machine or in this pod network.
+	dialTimeout = 5 * time.Second
+	// streamWindow is what the server may send on one call ahead of the reader, plenty within a machine. connWindow is
+	// large enough for a thousand callers that do not read at all without holding up the others.
+	streamWindow = 64 << 10
+	connWindow   = 1024 * streamWindow
+)
+
+// errPoolClosed ends requests after Close.
+var errPoolClosed = errors.New("the forwarder is closed")
+
+// pool holds the connections to one address.
+type pool struct {
+	address   string
+	transport *http.Transport
+
+	mu    sync.Mutex
+	conns []*conn
+	// dialing is closed when the dial under way has ended; nil when none is.
+	dialing chan struct{}
+	closed  bool
+}
+
+// conn is one HTTP/2 connection. The fields are guarded by the pool's mu.
+type conn struct {
+	*http.ClientConn
+	calls int
+	// retired is set when the connection takes no more calls; the last one closes it.
+	retired bool
+}
+
+func newPool(address string) *pool {
+	network, endpoint := "tcp", address
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		network, endpoint = "unix", strings.TrimPrefix(path, "//")
+	}
+	var protocols http.Protocols
+	protocols.SetUnencryptedHTTP2(true)
+	var dialer net.Dialer
+	return &pool{
+		address: address,
+		transport: &http.Transport{
+			Protocols:          &protocols,
+			DisableCompression: true,
+			HTTP2: &http.HTTP2Config{
+				MaxReceiveBufferPerConnection: connWindow,
+				MaxReceiveBufferPerStream:     streamWindow,
+			},
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return dialer.DialContext(ctx, network, endpoint)
+			},
+		},
+	}
+}
+
+// take returns a connection for one call, to be given back with give. The least busy one is taken; a new one is
+// dialled when all are busy and there is room.
+func (p *pool) take(ctx context.Context) (*conn, error) {
+	for {
+		p.mu.Lock()
+		if p.closed {
+			p.mu.Unlock()
+			return nil, errPoolClosed
+		}
+		best := p.leastBusy()
+		if best != nil && (best.calls < streamsPerConn || len(p.conns) >= maxConns || p.dialing != nil) {
+			best.calls++
+			p.mu.Unlock()
+			return best, nil
+		}
+		wait := p.dialing
+		if wait == nil {
+			p.dialing = make(chan struct{})
+		}
+		p.mu.Unlock()
+		if wait == nil {
+			return p.dial(ctx)
+		}
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// leastBusy forgets connections that are closed and returns the one with the fewest calls, or nil.
+func (p *pool) leastBusy() *conn {
+	p.conns = slices.DeleteFunc(p.conns, func(c *conn) bool { return c.Err() != nil })
+	if len(p.conns) == 0 {
+		return nil
+	}
+	return slices.MinFunc(p.conns, func(a, b *conn) int { return a.calls - b.calls })
+}
+
+// dial opens a connection for the caller, who has set p.dialing.
+func (p *pool) dial(ctx context.Context) (*conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	// The transport wants a host and port; DialContext knows better.
+	client, err := p.transport.NewClientConn(ctx, "http", "model-server:80")
+
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	close(p.dialing)
+	p.dialing = nil
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", p.address, err)
+	}
+	if p.closed {
+		client.Close()
+		return nil, errPoolClosed
+	}
+	c := &conn{ClientConn: client, calls: 1}
+	p.conns = append(p.conns, c)
+	return c, nil
+}
+
+// give returns a connection after a call.
+func (p *pool) give(c *conn) {
+	p.mu.Lock()
+	c.calls--
+	last := c.retired && c.calls == 0
+	p.mu.Unlock()
+	if last {
+		c.Close()
+	}
+}
+
+// retire takes c out of the pool; its calls go on.
+func (p *pool) retire(c *conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c.retired = true
+	p.conns = slices.DeleteFunc(p.conns, func(other *conn) bool { return other == c })
+}
+
+// idle reports whether no call and no dial is under way.
+func (p *pool) idle() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	busy := slices.ContainsFunc(p.conns, func(c *conn) bool { return c.calls > 0 })
+	return !busy && p.dialing == nil
+}
+
+// close ends every connection; calls on them are interrupted.
+func (p *pool) close() {
+	p.mu.Lock()
+	p.closed = true
+	conns := p.conns
+	p.conns = nil
+	p.mu.Unlock()
+	for _, c := range conns {
+		c.Close()
+	}
+}

@@ -1,0 +1,199 @@
+package ingress
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	"github.com/wasmesh/wasmesh/host/forward"
+	"github.com/wasmesh/wasmesh/host/route"
+)
+
+const (
+	// maxStreams is how many requests one client connection may have open; more wait at the client.
+	maxStreams = 1024
+	// copyBytes is the buffer in which an answer passes.
+	copyBytes = 32 << 10
+	// pingAfter is how long a connection may be silent before it is checked, so that waiting requests of a vanished
+	// client go away.
+	pingAfter = 30 * time.Second
+	// maxHeaderBytes bounds the metadata of a request.
+	maxHeaderBytes = 64 << 10
+)
+
+// newGRPCServer makes the HTTP/2 listener's server. Each request may send streamWindow bytes ahead of its reader; the
+// connection's window holds that for every request it can carry, so requests that wait never hold up others.
+func (s *Server) newGRPCServer() *http.Server {
+	var protocols http.Protocols
+	protocols.SetUnencryptedHTTP2(true)
+	return &http.Server{
+		Handler:           http.HandlerFunc(s.handleGRPC),
+		Protocols:         &protocols,
+		ReadHeaderTimeout: 10 * time.Second,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		ConnContext:       func(ctx context.Context, _ net.Conn) context.Context { return withBorn(ctx, time.Now()) },
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams:          maxStreams,
+			MaxReceiveBufferPerStream:     streamWindow,
+			MaxReceiveBufferPerConnection: maxStreams * streamWindow,
+			SendPingTimeout:               pingAfter,
+		},
+	}
+}
+
+type bornKey struct{}
+
+// withBorn remembers when a connection was opened.
+func withBorn(ctx context.Context, now time.Time) context.Context {
+	return context.WithValue(ctx, bornKey{}, now)
+}
+
+// retireConnection has the connection closed gracefully (GOAWAY) with this answer if it is time.
+func (s *Server) retireConnection(w http.ResponseWriter, r *http.Request) {
+	born, _ := r.Context().Value(bornKey{}).(time.Time)
+	if s.draining.Load() || s.config.MaxConnectionAge > 0 && time.Since(born) > s.config.MaxConnectionAge {
+		w.Header().Set("Connection", "close")
+	}
+}
+
+func (s *Server) handleGRPC(w http.ResponseWriter, r *http.Request) {
+	s.retireConnection(w, r)
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		http.Error(w, "this port speaks gRPC; REST is on another", http.StatusMethodNotAllowed)
+		return
+	}
+	if !isGRPC(r.Header.Get("Content-Type")) {
+		http.Error(w, "this port speaks gRPC: the content type must be application/grpc", http.StatusUnsupportedMediaType)
+		return
+	}
+	method := strings.TrimPrefix(r.URL.Path, "/")
+	if isLocal(method) {
+		s.local.ServeHTTP(w, r)
+		return
+	}
+	s.metrics.inFlight.Inc()
+	defer s.metrics.inFlight.Dec()
+	rec := record{start: time.Now()}
+	end := s.forwardGRPC(w, r, method, &rec)
+	s.metrics.done(&rec, s.methodLabel(method), end)
+}
+
+// isGRPC reports whether a content type is application/grpc or one of its message formats.
+func isGRPC(contentType string) bool {
+	rest, ok := strings.CutPrefix(contentType, "application/grpc")
+	return ok && (rest == "" || rest[0] == '+' || rest[0] == ';')
+}
+
+// forwardGRPC serves one request to a model and returns its end.
+func (s *Server) forwardGRPC(w http.ResponseWriter, r *http.Request, method string, rec *record) answer {
+	body := forward.NewBody(&countedBody{r.Body, &rec.requestBytes})
+	defer body.Close()
+	ctx, cancel, err := withTimeout(r)
+	if err != nil {
+		return refuse(w, err)
+	}
+	defer cancel()
+	call, err := s.openGRPC(ctx, r, method, body, rec)
+	if err != nil {
+		return refuse(w, err)
+	}
+	defer call.close()
+	if end, ok := s.copyAnswer(w, call, rec); !ok {
+		end.setStatus(w.Header(), http.TrailerPrefix)
+		return end
+	}
+	return served(call.Status().Code)
+}
+
+// refuse ends a request that was not answered by a model server.
+func refuse(w http.ResponseWriter, err error) answer {
+	end := answerOf(err)
+	end.writeGRPC(w)
+	return end
+}
+
+// openGRPC finds the model and forwards.
+func (s *Server) openGRPC(ctx context.Context, r *http.Request, method string, body *forward.Body, rec *record) (*call, error) {
+	if isManagement(method) {
+		return nil, &forward.RequestError{Outcome: route.InvalidRequest, Code: codes.Unimplemented,
+			Message: method + " manages a model server; models are managed as InferenceServices, and clients cannot call it"}
+	}
+	name, inMessage, err := s.findName(method, r.Header, body)
+	if err != nil {
+		return nil, err
+	}
+	return s.invoke(ctx, &request{
+		method: method, name: name, inMessage: inMessage, header: r.Header, body: body, window: streamWindow, record: rec,
+	})
+}
+
+// withTimeout gives the request's context the deadline of its grpc-timeout header, if it has one.
+func withTimeout(r *http.Request) (context.Context, context.CancelFunc, error) {
+	value := r.Header.Get("Grpc-Timeout")
+	if value == "" {
+		return r.Context(), func() {}, nil
+	}
+	timeout, err := forward.ParseTimeout(value)
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), timeout)
+	return ctx, cancel, nil
+}
+
+// copyAnswer passes the server's answer on as it comes. If it breaks off, ok is false and the end is the caller's to
+// tell.
+func (s *Server) copyAnswer(w http.ResponseWriter, call *call, rec *record) (end answer, ok bool) {
+	header := w.Header()
+	for key, values := range call.Header() {
+		header[key] = values
+	}
+	bare(header)
+	w.WriteHeader(http.StatusOK)
+	if call.TrailersOnly() {
+		return answer{}, true
+	}
+	buffer := s.copies.Get().(*[]byte)
+	defer s.copies.Put(buffer)
+	flusher, _ := w.(http.Flusher)
+	flusher.Flush()
+	for {
+		n, err := call.Read(*buffer)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return answerOf(err), false
+		}
+		rec.sentBytes += int64(n)
+		if _, err := w.Write((*buffer)[:n]); err != nil {
+			return answerOf(context.Canceled), false
+		}
+		flusher.Flush()
+	}
+	for key, values := range call.Trailer() {
+		header[http.TrailerPrefix+key] = values
+	}
+	return answer{}, true
+}
+
+// countedBody counts the bytes that arrive.
+type countedBody struct {
+	io.ReadCloser
+	bytes *atomic.Int64
+}
+
+func (c *countedBody) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	c.bytes.Add(int64(n))
+	return n, err
+}

@@ -1,0 +1,238 @@
+package lifecycle
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/wasmesh/wasmesh/host/lifecycle/machine"
+	"github.com/wasmesh/wasmesh/host/modelcache"
+)
+
+// Config of an Executor. Zero values take the defaults below.
+type Config struct {
+	Machine machine.Config
+	// LoadTimeout bounds one load when the runtime does not say.
+	LoadTimeout time.Duration
+}
+
+// Deps are what an Executor works with; all are required.
+type Deps struct {
+	Runtime   Runtime
+	Artifacts Artifacts
+	Publisher Publisher
+	Logger    *slog.Logger
+	Metrics   prometheus.Registerer
+}
+
+const (
+	// DefaultLoadTimeout is what ModelMesh's built-in ServingRuntimes set.
+	DefaultLoadTimeout = 90 * time.Second
+	// estimateTimeout and pullTimeout end what hangs. A pull makes progress for as long as it runs, or storage ends it;
+	// an hour is for the largest models on slow lines.
+	estimateTimeout = time.Minute
+	pullTimeout     = time.Hour
+	// unloadTimeout is generous: memory that is not known to be free cannot be given to another.
+	unloadTimeout = time.Minute
+	// removeTimeout is for unlinking a few files.
+	removeTimeout = time.Minute
+	// farewellTimeout bounds the last unloading, when the host stops.
+	farewellTimeout = 5 * time.Second
+	// Widths of the lanes: an unload or a removal is short, and few are useful at once.
+	unloadsAtOnce  = 4
+	removalsAtOnce = 2
+	// eventBuffer lets a burst of results be handed over without waiting; its size matters little.
+	eventBuffer = 64
+	// figuresInterval is how often load figures are published.
+	figuresInterval = time.Second
+)
+
+// Executor performs what the machine decides. Its exported methods are safe for concurrent use, before and while Run
+// runs and after; requests that come when Run has ended are refused.
+type Executor struct {
+	config  Config
+	deps    Deps
+	metrics *metrics
+	machine *machine.Machine // The loop's alone, except for its Ledger.
+
+	events chan delivery
+	// idle holds one token when a Release asked to tell.
+	idle    chan struct{}
+	stopped chan struct{} // Closed when Run ends: nobody takes events any more.
+	workers sync.WaitGroup
+
+	// served is what requests find: model id to *served, written by the loop.
+	served sync.Map
+	// stages is the state of every model that is not absent, model id to machine.State, for what waiters are told.
+	stages sync.Map
+	// waiters is who waits in Acquire: machine.WaiterID to *waiter. Whoever takes one out has the last word on it.
+	waiters    sync.Map
+	lastWaiter atomic.Uint64
+
+	// session is the present or last time of the runtime being up; up says which.
+	session atomic.Pointer[session]
+	up      atomic.Bool
+	// doubt is set while it is open whether the runtime lives; closed when that is known.
+	doubt     atomic.Pointer[chan struct{}]
+	suspected chan struct{}
+	holds     singleflight.Group
+
+	// The loop's alone:
+	cancels  map[modelcache.CopyID]context.CancelFunc
+	unloads  lane
+	removals lane
+	timer    *time.Timer
+}
+
+// delivery is an event on its way to the machine.
+type delivery struct {
+	event machine.Event
+	// first runs on the loop's goroutine before the event is taken in; may be nil.
+	first func()
+	// taken is closed when the event has had its effects; may be nil.
+	taken chan struct{}
+}
+
+// served is a loaded copy, as requests find it.
+type served struct {
+	copy           *modelcache.Copy
+	maxConcurrency int
+}
+
+// New makes an Executor that does nothing before Run. It registers its metrics; that is the only error.
+func New(config Config, deps Deps) (*Executor, error) {
+	config.LoadTimeout = cmp.Or(config.LoadTimeout, DefaultLoadTimeout)
+	e := &Executor{
+		config:    config,
+		deps:      deps,
+		machine:   machine.New(config.Machine),
+		events:    make(chan delivery, eventBuffer),
+		idle:      make(chan struct{}, 1),
+		stopped:   make(chan struct{}),
+		suspected: make(chan struct{}, 1),
+		cancels:   make(map[modelcache.CopyID]context.CancelFunc),
+		unloads:   lane{width: unloadsAtOnce},
+		removals:  lane{width: removalsAtOnce},
+	}
+	m, err := newMetrics(deps.Metrics, e.machine.Ledger())
+	if err != nil {
+		return nil, err
+	}
+	e.metrics = m
+	return e, nil
+}
+
+// Run works until ctx ends, then stops everything that it started, and has the runtime unload what it holds. By then
+// requests should have ended: those that wait are refused, and those in flight lose their model. An error is a defect of
+// ours; the host cannot go on without Run.
+func (e *Executor) Run(ctx context.Context) error {
+	working, cancel := context.WithCancel(ctx)
+	defer cancel()
+	e.workers.Go(func() { e.supervise(working) })
+	err := e.loop(working)
+	cancel()
+	close(e.stopped)
+	e.workers.Wait()
+	if e.up.Load() {
+		farewell, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewellTimeout)
+		defer cancel()
+		if emptied := e.emptyRuntime(farewell); emptied != nil {
+			e.deps.Logger.Warn("models not unloaded from the runtime; its next host does that", "error", emptied)
+		}
+	}
+	return err
+}
+
+// loop feeds the machine. It is the only goroutine that touches it.
+func (e *Executor) loop(ctx context.Context) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("run lifecycle: defect: %v\n%s", r, debug.Stack())
+		}
+	}()
+	e.timer = time.NewTimer(0)
+	defer e.timer.Stop()
+	figures := time.NewTicker(figuresInterval)
+	defer figures.Stop()
+	for {
+		select {
+		case d := <-e.events:
+			if d.first != nil {
+				d.first()
+			}
+			e.step(ctx, d.event)
+			if d.taken != nil {
+				close(d.taken)
+			}
+		case <-e.idle:
+			e.step(ctx, machine.Idle{})
+		case <-e.timer.C:
+			e.step(ctx, machine.Tick{})
+		case <-figures.C:
+			e.publishFigures()
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (e *Executor) step(ctx context.Context, event machine.Event) {
+	if _, lost := event.(machine.RuntimeLost); lost {
+		e.unloads.forget() // What it was to unload is gone.
+	}
+	for _, effect := range e.machine.Step(time.Now(), event) {
+		e.perform(ctx, effect)
+	}
+	e.metrics.setStats(e.machine.Stats())
+}
+
+// post hands a result to the loop. When Run has ended nobody needs it.
+func (e *Executor) post(d delivery) {
+	select {
+	case e.events <- d:
+	case <-e.stopped:
+	}
+}
+
+// errStopped answers a call after Run has ended.
+var errStopped = errors.New("lifecycle has stopped")
+
+// call hands an event to the loop and waits until it has had its effects.
+func (e *Executor) call(ctx context.Context, event machine.Event) error {
+	d := delivery{event: event, taken: make(chan struct{})}
+	select {
+	case e.events <- d:
+	case <-e.stopped:
+		return errStopped
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-d.taken:
+		return nil
+	case <-e.stopped:
+		return errStopped
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// CatalogChanged tells of models that came, changed or went. When it returns nil, every model has been considered and what
+// was decided has been published.
+func (e *Executor) CatalogChanged(ctx context.Context, change machine.CatalogChanged) error {
+	return e.call(ctx, change)
+}
+
+// CredentialsChanged has models tried again that may have failed for want of access.
+func (e *Executor) CredentialsChanged(ctx context.Context) error {
+	return e.call(ctx, machine.CredentialsChanged{})
+}

@@ -1,0 +1,505 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/wasmesh/wasmesh/host/lifecycle/machine"
+	"github.com/wasmesh/wasmesh/host/route"
+	"github.com/wasmesh/wasmesh/host/storage"
+	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
+)
+
+func outcomeOf(err error) route.Outcome {
+	if e, ok := errors.AsType[*route.Error](err); ok {
+		return e.Outcome
+	}
+	return route.Internal
+}
+
+func TestOneLoadForTwoHundredRequests(t *testing.T) {
+	run(t, capacity(3), func(h *host) {
+		h.catalog("m")
+		var answered atomic.Int64
+		var group sync.WaitGroup
+		for range 200 {
+			group.Go(func() {
+				lease, err := h.acquire("m")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				answered.Add(1)
+				lease.Release()
+			})
+		}
+		group.Wait()
+		loads, _, _ := h.runtime.counts()
+		if answered.Load() != 200 || loads["m"] != 1 || h.artifacts.pulls != 1 {
+			t.Fatalf("%d of 200 answered, by %d loads and %d pulls", answered.Load(), loads["m"], h.artifacts.pulls)
+		}
+		if n := h.metric("modelmesh_cache_miss_milliseconds"); n != 200 {
+			t.Fatalf("%v cache misses counted", n)
+		}
+	})
+}
+
+// Ten models take turns in the memory of three: nobody is refused, and memory is never overspent.
+func TestRoundRobinOverTooManyModels(t *testing.T) {
+	run(t, capacity(3), func(h *host) {
+		models := names(10)
+		h.catalog(models...)
+		over := make(chan struct{})
+		watch, cancel := context.WithCancel(t.Context())
+		go func() {
+			defer close(over)
+			for watch.Err() == nil {
+				held := h.metric("wasmesh_ledger_used_bytes") + h.metric("wasmesh_ledger_reserved_bytes") + h.metric("wasmesh_ledger_draining_bytes")
+				if limit := h.metric("wasmesh_ledger_capacity_bytes"); held > limit || limit != 3*modelBytes {
+					t.Errorf("%v of %v bytes held", held, limit)
+				}
+				time.Sleep(50 * time.Millisecond)
+			}
+		}()
+		var group sync.WaitGroup
+		for n := range 300 {
+			group.Go(func() {
+				model := models[n%len(models)]
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				lease, err := h.Acquire(ctx, model)
+				if err != nil {
+					t.Errorf("request %d: %v", n, err)
+					return
+				}
+				defer lease.Release()
+				if !h.runtime.infer(model, 10*time.Millisecond) {
+					t.Errorf("request %d reached a runtime that does not hold %s", n, model)
+				}
+			})
+			time.Sleep(20 * time.Millisecond)
+		}
+		group.Wait()
+		cancel()
+		<-over
+		evictions, loads := h.metric("wasmesh_evictions_total"), h.metric("modelmesh_loadmodel_milliseconds")
+		if loads < 10 || evictions < loads-3 || h.metric("modelmesh_age_at_eviction_milliseconds") != evictions {
+			t.Fatalf("%v loads, %v evictions", loads, evictions)
+		}
+	})
+}
+
+// Requests of all kinds against few slots: no copy is unloaded under a request, nobody is left waiting.
+func TestManyRequestsManyModels(t *testing.T) {
+	config := capacity(2)
+	config.Machine.Loads = 2
+	run(t, config, func(h *host) {
+		models := names(5)
+		h.catalog(models...)
+		h.runtime.loadTime = 20 * time.Millisecond
+		var group sync.WaitGroup
+		for worker := range 40 {
+			group.Go(func() {
+				for n := range 20 {
+					model := models[(worker*7+n*n)%len(models)]
+					ctx, cancel := context.WithTimeout(t.Context(), time.Duration(1+worker%5)*time.Second)
+					lease, err := h.Acquire(ctx, model)
+					cancel()
+					if err == nil {
+						if !h.runtime.infer(model, time.Duration(n)*time.Millisecond) {
+							t.Errorf("%s is leased, but the runtime does not hold it", model)
+						}
+						lease.Release()
+						lease.Release() // Once more does nothing.
+					} else if outcomeOf(err) != route.DeadlineExceeded {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		group.Wait()
+		synctest.Wait()
+		if n := h.machine.Ledger().Stats().InFlight; n != 0 {
+			t.Fatalf("%d requests in flight when all have ended", n)
+		}
+	})
+}
+
+func TestRuntimeLostUnderLoad(t *testing.T) {
+	run(t, capacity(3), func(h *host) {
+		models := names(3)
+		h.catalog(models...)
+		for _, model := range models {
+			h.mustAcquire(model).Release()
+		}
+		held := h.mustAcquire("m0")
+		h.runtime.die()
+		synctest.Wait()
+		if _, ok := h.TryAcquire("m0"); ok {
+			t.Fatal("a model is found in a runtime that is gone")
+		}
+		if h.mesh.state != syncv1.RuntimeState_RUNTIME_STATE_UNAVAILABLE {
+			t.Fatalf("runtime is published as %v", h.mesh.state)
+		}
+		var group sync.WaitGroup
+		for n := range 30 {
+			group.Go(func() {
+				lease, err := h.acquire(models[n%3])
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if !h.runtime.infer(models[n%3], time.Millisecond) {
+					t.Error("woken for a model that is not there")
+				}
+				lease.Release()
+			})
+		}
+		time.Sleep(5 * time.Second)
+		h.runtime.revive()
+		group.Wait()
+		held.Release()
+		loads, _, _ := h.runtime.counts()
+		for _, model := range models {
+			if loads[model] != 2 {
+				t.Errorf("%s was loaded %d times, want once before and once after", model, loads[model])
+			}
+		}
+	})
+}
+
+// Without a request, what was loaded comes back by itself.
+func TestModelsComeBackWithTheRuntime(t *testing.T) {
+	run(t, capacity(3), func(h *host) {
+		h.catalog("m")
+		h.mustAcquire("m").Release()
+		h.runtime.die()
+		time.Sleep(time.Second)
+		h.runtime.revive()
+		time.Sleep(10 * time.Second)
+		lease, ok := h.TryAcquire("m")
+		if !ok {
+			t.Fatalf("m is %v", h.mesh.copyState("m"))
+		}
+		lease.Release()
+	})
+}
+
+func TestRuntimeDiesDuringLoad(t *testing.T) {
+	run(t, capacity(3), func(h *host) {
+		h.catalog("killer", "fine")
+		h.runtime.loadHook = func(modelID string) {
+			if modelID == "killer" {
+				h.runtime.die()
+				time.AfterFunc(time.Second, h.runtime.revive)
+			}
+		}
+		var group sync.WaitGroup
+		group.Go(func() {
+			if _, err := h.acquire("killer"); outcomeOf(err) != route.LoadFailed || !strings.Contains(err.Error(), "twice") {
+				t.Errorf("request for the killer: %v", err)
+			}
+		})
+		group.Go(func() {
+			lease, err := h.acquire("fine")
+			if err != nil {
+				t.Errorf("request for a model beside it: %v", err)
+				return
+			}
+			lease.Release()
+		})
+		group.Wait()
+		loads, _, _ := h.runtime.counts()
+		if loads["killer"] != 2 {
+			t.Errorf("the killer was loaded %d times", loads["killer"])
+		}
+	})
+}
+
+func TestDrainBeforeUnload(t *testing.T) {
+	run(t, capacity(3), func(h *host) {
+		h.catalog("m")
+		lease := h.mustAcquire("m")
+		if err := h.CatalogChanged(t.Context(), machine.CatalogChanged{Removed: []string{"m"}}); err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := h.TryAcquire("m"); ok {
+			t.Fatal("a model that is draining takes requests")
+		}
+		if !h.runtime.infer("m", time.Minute) {
+			t.Fatal("the request in flight lost its model")
+		}
+		if _, unloads, _ := h.runtime.counts(); len(unloads) != 0 || h.mesh.copyState("m") != syncv1.CopyState_COPY_STATE_DRAINING {
+			t.Fatalf("unloaded %v while a request is in flight; state %v", unloads, h.mesh.copyState("m"))
+		}
+		lease.Release()
+		time.Sleep(time.Second)
+		if _, unloads, _ := h.runtime.counts(); len(unloads) != 1 || h.artifacts.present["m"] {
+			t.Fatalf("unloaded %v, files present %v", unloads, h.artifacts.present["m"])
+		}
+		if _, err := h.acquire("m"); outcomeOf(err) != route.UnknownModel {
+			t.Fatalf("err = %v", err)
+		}
+	})
+}
+
+// A request that cannot wait for the load goes away; the load goes on, and the next request finds the model.
+func TestDeadlineShorterThanLoad(t *testing.T) {
+	run(t, capacity(3), func(h *host) {
+		h.catalog("m")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := h.Acquire(ctx, "m")
+		want := `the deadline passed after 1s of waiting for model "m", which is being loaded by the runtime; its load goes on, so try again`
+		if outcomeOf(err) != route.DeadlineExceeded || err.Error() != want {
+			t.Fatalf("err = %v", err)
+		}
+		gone, cancelNow := context.WithCancel(t.Context())
+		cancelNow()
+		if _, err := h.Acquire(gone, "m"); outcomeOf(err) != route.Cancelled {
+			t.Fatalf("err = %v", err)
+		}
+		time.Sleep(2 * time.Second)
+		lease, ok := h.TryAcquire("m")
+		if !ok {
+			t.Fatal("the load did not go on")
+		}
+		lease.Release()
+		if loads, _, _ := h.runtime.counts(); loads["m"] != 1 {
+			t.Fatalf("%d loads", loads["m"])
+		}
+	})
+}
+
+func TestFailedLoadsAreTriedAgain(t *testing.T) {
+	run(t, capacity(3), func(h *host) {
+		h.catalog("m", "nowhere")
+		h.runtime.loadErr["m"] = errPickle
+		_, err := h.acquire("m")
+		if outcomeOf(err) != route.LoadFailed || !strings.Contains(err.Error(), errPickle.Error()) {
+			t.Fatalf("err = %v", err)
+		}
+		if refused, _ := errors.AsType[*route.Error](err); refused.RetryAfter != 5*time.Second {
+			t.Fatalf("retry after %v", refused.RetryAfter)
+		}
+		if _, err := h.acquire("m"); outcomeOf(err) != route.LoadFailed {
+			t.Fatalf("err = %v", err)
+		}
+		if loads, _, _ := h.runtime.counts(); loads["m"] != 1 {
+			t.Fatalf("%d loads within the pause", loads["m"])
+		}
+		delete(h.runtime.loadErr, "m")
+		time.Sleep(10 * time.Second)
+		lease, ok := h.TryAcquire("m")
+		if !ok {
+			t.Fatalf("not tried again; m is %v", h.mesh.copyState("m"))
+		}
+		lease.Release()
+
+		h.artifacts.err["nowhere"] = &storage.Error{Kind: storage.NotFound, Message: "s3://models/nowhere does not exist"}
+		if _, err := h.acquire("nowhere"); outcomeOf(err) != route.LoadFailed || !strings.Contains(err.Error(), "s3://models/nowhere does not exist") {
+			t.Fatalf("err = %v", err)
+		}
+		if f := h.mesh.copies["nowhere"].GetFailure(); f.GetReason() != syncv1.FailureReason_FAILURE_REASON_MODEL_LOAD_FAILED || f.GetAttempts() != 1 || f.GetRetryAtMs() <= f.GetTimeMs() {
+			t.Fatalf("published failure %v", f)
+		}
+	})
+}
+
+func TestLoadThatTakesTooLong(t *testing.T) {
+	config := capacity(3)
+	config.LoadTimeout = 30 * time.Second
+	run(t, config, func(h *host) {
+		h.catalog("m")
+		h.runtime.loadTime = time.Hour
+		_, err := h.acquire("m")
+		if outcomeOf(err) != route.LoadFailed || !strings.Contains(err.Error(), "did not load the model in time") {
+			t.Fatalf("err = %v", err)
+		}
+	})
+}
+
+func TestPanicOfAnAdapterFailsOneModel(t *testing.T) {
+	run(t, capacity(3), func(h *host) {
+		h.catalog("bad", "good")
+		h.runtime.loadHook = func(modelID string) {
+			if modelID == "bad" {
+				panic("index out of range")
+			}
+		}
+		if _, err := h.acquire("bad"); outcomeOf(err) != route.LoadFailed || !strings.Contains(err.Error(), "index out of range") {
+			t.Fatalf("err = %v", err)
+		}
+		h.mustAcquire("good").Release()
+	})
+}
+
+// While there is doubt whether the runtime lives nobody is sent to it; a false alarm costs a moment.
+func TestSuspect(t *testing.T) {
+	run(t, capacity(3), func(h *host) {
+		h.catalog("m")
+		h.mustAcquire("m").Release()
+		h.Suspect()
+		h.Suspect()
+		if _, ok := h.TryAcquire("m"); ok {
+			t.Fatal("found although the runtime is in doubt")
+		}
+		h.mustAcquire("m").Release() // Waits for the answer.
+		if loads, _, _ := h.runtime.counts(); loads["m"] != 1 {
+			t.Fatalf("a false alarm cost %d loads", loads["m"]-1)
+		}
+		h.runtime.mu.Lock()
+		h.runtime.down = true // Dead, though nothing says so on the connection.
+		h.runtime.mu.Unlock()
+		h.Suspect()
+		time.AfterFunc(time.Second, h.runtime.revive)
+		lease := h.mustAcquire("m")
+		defer lease.Release()
+		if loads, _, _ := h.runtime.counts(); loads["m"] != 2 {
+			t.Fatalf("%d loads, want a second one after the loss", loads["m"])
+		}
+	})
+}
+
+func TestForgot(t *testing.T) {
+	run(t, capacity(3), func(h *host) {
+		h.catalog("m")
+		lease := h.mustAcquire("m")
+		if h.Forgot(t.Context(), "m") {
+			t.Fatal("forgotten although the runtime holds it")
+		}
+		h.runtime.mu.Lock()
+		delete(h.runtime.holds, "m")
+		h.runtime.mu.Unlock()
+		var group sync.WaitGroup
+		for range 20 {
+			group.Go(func() {
+				if !h.Forgot(t.Context(), "m") {
+					t.Error("not forgotten although the runtime does not hold it")
+				}
+				if !h.runtime.infer("m", 0) {
+					again, err := h.acquire("m")
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					again.Release()
+				}
+			})
+		}
+		group.Wait()
+		lease.Release()
+		if loads, _, _ := h.runtime.counts(); loads["m"] != 2 {
+			t.Fatalf("%d loads, want one more", loads["m"])
+		}
+	})
+}
+
+func TestStopRefusesWhoWaitsAndEmptiesTheRuntime(t *testing.T) {
+	run(t, capacity(3), func(h *host) {
+		h.catalog("m", "n")
+		h.mustAcquire("m").Release()
+		h.runtime.loadTime = time.Hour
+		var group sync.WaitGroup
+		group.Go(func() {
+			if _, err := h.acquire("n"); outcomeOf(err) != route.NoHost {
+				t.Errorf("err = %v", err)
+			}
+		})
+		time.Sleep(time.Second)
+		h.stop()
+		group.Wait()
+		if _, err := h.acquire("n"); outcomeOf(err) != route.NoHost {
+			t.Errorf("after the end: %v", err)
+		}
+		if err := h.CatalogChanged(t.Context(), machine.CatalogChanged{}); err == nil {
+			t.Error("a stopped executor takes a catalog")
+		}
+		if len(h.runtime.holds) != 0 || h.runtime.resets != 2 {
+			t.Errorf("runtime still holds %v after %d resets", h.runtime.holds, h.runtime.resets)
+		}
+	})
+}
+
+// The catalog is acknowledged when CatalogChanged returns, so by then a new model must have been published.
+func TestNewModelsArePublishedBeforeTheCatalogIsAcknowledged(t *testing.T) {
+	run(t, capacity(3), func(h *host) {
+		row := &syncv1.Model{Id: "m", Runtimes: []string{"r"}}
+		if err := h.CatalogChanged(t.Context(), machine.CatalogChanged{Upserts: []*syncv1.Model{row}}); err != nil {
+			t.Fatal(err)
+		}
+		if state := h.mesh.copyState("m"); state != syncv1.CopyState_COPY_STATE_QUEUED && state != syncv1.CopyState_COPY_STATE_LOADING {
+			t.Fatalf("published as %v", state)
+		}
+		time.Sleep(10 * time.Second)
+		if c := h.mesh.copies["m"]; c.GetState() != syncv1.CopyState_COPY_STATE_LOADED || c.GetSize().GetHostMemoryBytes() != modelBytes {
+			t.Fatalf("published %v", c)
+		}
+		if h.mesh.load.GetUsed().GetHostMemoryBytes() != modelBytes {
+			t.Fatalf("load figures %v", h.mesh.load)
+		}
+		if err := h.CatalogChanged(t.Context(), machine.CatalogChanged{Removed: []string{"m"}}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if c, there := h.mesh.copies["m"]; there {
+			t.Fatalf("still published: %v", c)
+		}
+	})
+}
+
+// ModelMesh's dashboards look for these.
+func TestMetricNames(t *testing.T) {
+	run(t, capacity(3), func(h *host) {
+		h.catalog("m", "broken")
+		h.runtime.loadErr["broken"] = errPickle
+		h.mustAcquire("m").Release()
+		if _, err := h.acquire("broken"); err == nil {
+			t.Fatal("no error")
+		}
+		for name, want := range map[string]float64{
+			"modelmesh_loadmodel_milliseconds":           1,
+			"modelmesh_unloadmodel_milliseconds":         0,
+			"modelmesh_model_sizing_milliseconds":        2,
+			"modelmesh_loading_queue_delay_milliseconds": 2,
+			"modelmesh_cache_miss_milliseconds":          1,
+			"modelmesh_age_at_eviction_milliseconds":     0,
+			"modelmesh_loaded_model_size_bytes":          1,
+			"modelmesh_loadmodel_failure":                1,
+			"modelmesh_unloadmodel_attempt_failure":      0,
+			"modelmesh_models_loaded_total":              1,
+			"modelmesh_models_with_failure_total":        1,
+			"modelmesh_models_managed_total":             2,
+			"modelmesh_instance_models_total":            1,
+			"modelmesh_instance_capacity_bytes":          3 * modelBytes,
+			"modelmesh_instance_used_bytes":              modelBytes,
+			"modelmesh_instance_used_bps":                10_000. / 3,
+			"wasmesh_evictions_total":                    0,
+		} {
+			if got := h.metric(name); fmt.Sprintf("%.6g", got) != fmt.Sprintf("%.6g", want) {
+				t.Errorf("%s = %v, want %v", name, got, want)
+			}
+		}
+	})
+}
+
+func TestTryAcquireAllocatesOnlyTheLease(t *testing.T) {
+	run(t, capacity(3), func(h *host) {
+		h.catalog("m")
+		h.mustAcquire("m").Release()
+		allocations := testing.AllocsPerRun(100, func() {
+			lease, _ := h.TryAcquire("m")
+			lease.Release()
+		})
+		if allocations > 1 {
+			t.Fatalf("%v allocations for a hit", allocations)
+		}
+	})
+}

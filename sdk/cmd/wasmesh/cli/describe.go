@@ -1,0 +1,124 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/wasmesh/wasmesh/sdk/cmd/wasmesh/printer"
+	adminv1 "github.com/wasmesh/wasmesh/sdk/proto/admin/v1"
+)
+
+func newDescribe(dataDir *string) *cobra.Command {
+	namespace := ""
+	command := &cobra.Command{
+		Use:   "describe isvc|predictor|runtime NAME",
+		Short: "Show an object with its status, copies and events",
+		Args:  cobra.ExactArgs(2),
+		RunE: func(command *cobra.Command, args []string) error {
+			kind, err := kindOf(args[0])
+			if err != nil {
+				return err
+			}
+			if kind == kindModel || kind == kindHost {
+				return fmt.Errorf("describe shows objects; for %ss use `wasmesh get %s -o wide`", strings.ToLower(kind), args[0])
+			}
+			client, err := dial(*dataDir)
+			if err != nil {
+				return err
+			}
+			defer client.close()
+			return client.explain(client.describe(command.Context(), newReference(kind, namespace, args[1]), command.OutOrStdout()))
+		},
+	}
+	command.Flags().StringVarP(&namespace, "namespace", "n", defaultNamespace, "namespace")
+	return command
+}
+
+func (c *client) describe(ctx context.Context, ref reference, out io.Writer) error {
+	list, err := c.ListObjects(ctx, &adminv1.ListObjectsRequest{Kind: ref.kind, Namespace: ref.namespace, Name: ref.name})
+	if err != nil {
+		return err
+	}
+	if len(list.GetObjects()) == 0 {
+		return ref.notFound()
+	}
+	object, err := printer.ParseObject(list.GetObjects()[0])
+	if err != nil {
+		return err
+	}
+	if err := printer.Describe(out, object); err != nil {
+		return err
+	}
+	if ref.kind == kindService || ref.kind == kindPredictor {
+		if err := c.describeModels(ctx, ref, out); err != nil {
+			return err
+		}
+	}
+	events, err := c.ListEvents(ctx, &adminv1.ListEventsRequest{Kind: ref.kind, Namespace: ref.namespace, Name: ref.name})
+	if err != nil {
+		return err
+	}
+	return printEvents(out, events.GetEvents())
+}
+
+func (c *client) describeModels(ctx context.Context, ref reference, out io.Writer) error {
+	models, err := c.ListModels(ctx, &adminv1.ListModelsRequest{Namespace: ref.namespace, Alias: ref.name})
+	if err != nil {
+		return err
+	}
+	if len(models.GetModels()) == 0 {
+		return nil
+	}
+	fmt.Fprintln(out, "Models:")
+	indented := &indenter{out: out, indent: "  ", atStart: true}
+	return printer.Table(indented, modelColumns(time.Now()), models.GetModels(), false)
+}
+
+func printEvents(out io.Writer, events []*adminv1.ListEventsResponse_Event) error {
+	if len(events) == 0 {
+		fmt.Fprintln(out, "Events:  <none>")
+		return nil
+	}
+	type event = *adminv1.ListEventsResponse_Event
+	now := time.Now()
+	fmt.Fprintln(out, "Events:")
+	return printer.Table(&indenter{out: out, indent: "  ", atStart: true}, []printer.Column[event]{
+		{Header: "Type", Cell: func(e event) string { return e.GetType() }},
+		{Header: "Reason", Cell: func(e event) string { return e.GetReason() }},
+		{Header: "Age", Cell: func(e event) string {
+			age := printer.Age(now, time.UnixMilli(e.GetTimeMs()))
+			if e.GetCount() > 1 {
+				age = fmt.Sprintf("%s (x%d)", age, e.GetCount())
+			}
+			return age
+		}},
+		{Header: "Message", Cell: func(e event) string { return e.GetMessage() }},
+	}, events, false)
+}
+
+// indenter puts indent before every line.
+type indenter struct {
+	out     io.Writer
+	indent  string
+	atStart bool
+}
+
+func (i *indenter) Write(p []byte) (int, error) {
+	for _, line := range strings.SplitAfter(string(p), "\n") {
+		if line == "" {
+			continue
+		}
+		if i.atStart {
+			line = i.indent + line
+		}
+		if _, err := io.WriteString(i.out, line); err != nil {
+			return 0, err
+		}
+		i.atStart = strings.HasSuffix(line, "\n")
+	}
+	return len(p), nil
+}

@@ -1,0 +1,208 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/wasmesh/wasmesh/sdk/cmd/wasmesh/printer"
+	adminv1 "github.com/wasmesh/wasmesh/sdk/proto/admin/v1"
+	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
+	"google.golang.org/protobuf/proto"
+)
+
+type (
+	model = adminv1.ListModelsResponse_Model
+	host  = adminv1.ListHostsResponse_Host
+)
+
+func (g *getter) models(ctx context.Context) (proto.Message, func() error, error) {
+	answer, err := g.client.ListModels(ctx, &adminv1.ListModelsRequest{Namespace: g.namespace})
+	if err != nil {
+		return nil, nil, err
+	}
+	if g.name != "" {
+		answer.Models = keep(answer.Models, func(m *model) bool {
+			return m.GetModel().GetId() == g.name || m.GetModel().GetAlias() == g.name
+		})
+	}
+	return answer, func() error { return show(g, answer.Models, modelColumns(time.Now()), messageObject[*model]) }, nil
+}
+
+func (g *getter) hosts(ctx context.Context) (proto.Message, func() error, error) {
+	answer, err := g.client.ListHosts(ctx, &adminv1.ListHostsRequest{})
+	if err != nil {
+		return nil, nil, err
+	}
+	if g.name != "" {
+		answer.Hosts = keep(answer.Hosts, func(h *host) bool { return h.GetHello().GetHostId() == g.name })
+	}
+	return answer, func() error { return show(g, answer.Hosts, hostColumns(), messageObject[*host]) }, nil
+}
+
+func keep[T any](items []T, wanted func(T) bool) []T {
+	var kept []T
+	for _, item := range items {
+		if wanted(item) {
+			kept = append(kept, item)
+		}
+	}
+	return kept
+}
+
+func modelColumns(now time.Time) []printer.Column[*model] {
+	return []printer.Column[*model]{
+		{Header: "MODEL", Cell: func(m *model) string { return m.GetModel().GetId() }},
+		{Header: "ALIAS", Cell: func(m *model) string { return m.GetModel().GetAlias() }},
+		{Header: "ROLE", Cell: role},
+		{Header: "STATE", Cell: modelState},
+		{Header: "COPIES", Cell: func(m *model) string { return strconv.Itoa(loaded(m)) }},
+		{Header: "SIZE", Cell: modelSize},
+		{Header: "LAST-USED", Cell: func(m *model) string { return lastUsed(m, now) }},
+		{Header: "HOSTS", Cell: func(m *model) string {
+			var ids []string
+			for _, c := range m.GetCopies() {
+				ids = append(ids, c.GetHostId())
+			}
+			return strings.Join(ids, ",")
+		}},
+		{Header: "FORMAT", Wide: true, Cell: func(m *model) string { return m.GetModel().GetType().GetName() }},
+		{Header: "RUNTIMES", Wide: true, Cell: func(m *model) string { return strings.Join(m.GetModel().GetRuntimes(), ",") }},
+		{Header: "PATH", Wide: true, Cell: func(m *model) string { return m.GetModel().GetStorage().GetPath() }},
+		{Header: "FAILURE", Wide: true, Cell: failure},
+	}
+}
+
+func role(m *model) string {
+	switch {
+	case m.GetActive():
+		return "active"
+	case m.GetTarget():
+		return "target"
+	}
+	return "leaving"
+}
+
+// modelState is the best state of any copy: a model is as good as its best copy. Without one, whether hosts have
+// considered the model is not known here: the state of its InferenceService says it.
+func modelState(m *model) string {
+	best := syncv1.CopyState_COPY_STATE_UNSPECIFIED
+	for _, c := range m.GetCopies() {
+		if rank(c.GetCopy().GetState()) > rank(best) {
+			best = c.GetCopy().GetState()
+		}
+	}
+	switch {
+	case best != syncv1.CopyState_COPY_STATE_UNSPECIFIED:
+	case len(m.GetModel().GetRuntimes()) == 0:
+		return "NoRuntime"
+	default:
+		return "NotLoaded"
+	}
+	word := strings.ToLower(strings.TrimPrefix(best.String(), "COPY_STATE_"))
+	return strings.ToUpper(word[:1]) + word[1:]
+}
+
+func rank(state syncv1.CopyState) int {
+	switch state {
+	case syncv1.CopyState_COPY_STATE_LOADED:
+		return 5
+	case syncv1.CopyState_COPY_STATE_LOADING:
+		return 4
+	case syncv1.CopyState_COPY_STATE_QUEUED:
+		return 3
+	case syncv1.CopyState_COPY_STATE_DRAINING:
+		return 2
+	case syncv1.CopyState_COPY_STATE_FAILED:
+		return 1
+	}
+	return 0
+}
+
+func loaded(m *model) int {
+	n := 0
+	for _, c := range m.GetCopies() {
+		if c.GetCopy().GetState() == syncv1.CopyState_COPY_STATE_LOADED {
+			n++
+		}
+	}
+	return n
+}
+
+func modelSize(m *model) string {
+	size := uint64(0)
+	for _, c := range m.GetCopies() {
+		size = max(size, c.GetCopy().GetSize().GetHostMemoryBytes())
+	}
+	if size == 0 {
+		return ""
+	}
+	return quantity(size)
+}
+
+func lastUsed(m *model, now time.Time) string {
+	newest := int64(0)
+	for _, c := range m.GetCopies() {
+		newest = max(newest, c.GetCopy().GetLastUsedMs())
+	}
+	if newest == 0 {
+		return ""
+	}
+	return printer.Age(now, time.UnixMilli(newest))
+}
+
+func failure(m *model) string {
+	for _, c := range m.GetCopies() {
+		if message := c.GetCopy().GetFailure().GetMessage(); message != "" {
+			return message
+		}
+	}
+	return ""
+}
+
+func hostColumns() []printer.Column[*host] {
+	return []printer.Column[*host]{
+		{Header: "HOST", Cell: func(h *host) string { return h.GetHello().GetHostId() }},
+		{Header: "RUNTIME", Cell: func(h *host) string { return h.GetHello().GetRuntime() }},
+		{Header: "STATUS", Cell: hostStatus},
+		{Header: "MODELS", Cell: func(h *host) string { return strconv.FormatUint(uint64(h.GetCopiesLoaded()), 10) }},
+		{Header: "USED", Cell: func(h *host) string { return quantity(h.GetLoad().GetUsed().GetHostMemoryBytes()) }},
+		{Header: "CAPACITY", Cell: func(h *host) string { return quantity(h.GetHello().GetCapacity().GetHostMemoryBytes()) }},
+		{Header: "GRPC", Cell: func(h *host) string { return h.GetHello().GetGrpcAddress() }},
+		{Header: "REST", Cell: func(h *host) string { return h.GetHello().GetRestAddress() }},
+		{Header: "METRICS", Wide: true, Cell: func(h *host) string { return h.GetHello().GetMetricsAddress() }},
+		{Header: "EPOCH", Wide: true, Cell: func(h *host) string { return strconv.FormatUint(h.GetHello().GetEpoch(), 10) }},
+		{Header: "CATALOG", Wide: true, Cell: func(h *host) string {
+			return fmt.Sprintf("%d.%d", h.GetAcked().GetTerm(), h.GetAcked().GetSequence())
+		}},
+		{Header: "MESSAGE", Wide: true, Cell: func(h *host) string { return h.GetRuntimeMessage() }},
+	}
+}
+
+func hostStatus(h *host) string {
+	switch {
+	case !h.GetConnected():
+		return "Disconnected"
+	case h.GetRuntimeState() == syncv1.RuntimeState_RUNTIME_STATE_READY:
+		return "Ready"
+	case h.GetRuntimeState() == syncv1.RuntimeState_RUNTIME_STATE_UNAVAILABLE:
+		return "RuntimeUnavailable"
+	}
+	return "Starting"
+}
+
+// quantity is a number of bytes as Kubernetes writes quantities.
+func quantity(bytes uint64) string {
+	units := []string{"", "Ki", "Mi", "Gi", "Ti"}
+	value, unit := float64(bytes), 0
+	for value >= 1024 && unit < len(units)-1 {
+		value /= 1024
+		unit++
+	}
+	if unit == 0 || value >= 100 {
+		return fmt.Sprintf("%.0f%s", value, units[unit])
+	}
+	return fmt.Sprintf("%.1f%s", value, units[unit])
+}

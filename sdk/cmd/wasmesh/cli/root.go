@@ -1,0 +1,49 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"sync"
+
+	"github.com/spf13/cobra"
+)
+
+// Streams are where the command writes.
+type Streams struct {
+	Out, Err io.Writer
+}
+
+const (
+	defaultDataDir   = ".wasmesh"
+	defaultNamespace = "default"
+)
+
+// Run does what the command line args, program name first, says, until ctx ends.
+func Run(ctx context.Context, args []string, streams Streams) error {
+	root := &cobra.Command{
+		Use:           "wasmesh",
+		Short:         "Serve many models on few machines",
+		Long:          "wasmesh runs a mesh on this machine, shows what is in it and sends it requests.",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.SetArgs(args[1:])
+	root.SetOut(&lineWriter{out: streams.Out})
+	root.SetErr(&lineWriter{out: streams.Err})
+	var dataDir string
+	root.PersistentFlags().StringVar(&dataDir, "data-dir", defaultDataDir, "directory of the mesh's state, logs and sockets")
+	root.AddCommand(newUp(args[0], &dataDir), newGet(&dataDir), newDescribe(&dataDir), newInfer(&dataDir))
+	return root.ExecuteContext(ctx)
+}
+
+// lineWriter lets several goroutines write, each Write whole.
+type lineWriter struct {
+	mu  sync.Mutex // guards out
+	out io.Writer
+}
+
+func (w *lineWriter) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.out.Write(p)
+}

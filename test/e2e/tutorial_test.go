@@ -1,0 +1,135 @@
+package e2e
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The tutorial of ModelMesh, on the YAML that the quickstart uses: real MLServer, real S3, real model.
+func TestTutorial(t *testing.T) {
+	examples, err := filepath.Abs("../../docs/examples")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s3 := newStore(t)
+	samples := filepath.Join("../../bin/samples", bucket)
+	model, err := os.ReadFile(filepath.Join(samples, "sklearn/mnist-svm.joblib"))
+	if err != nil {
+		t.Fatalf("%v: run `make samples`", err)
+	}
+	s3.put("sklearn/mnist-svm.joblib", model)
+	s3.put("sklearn/not-a-joblib.joblib", []byte("this is not a model"))
+
+	files := make(map[string]string)
+	for _, dir := range []string{"quickstart", "variants"} {
+		paths, err := filepath.Glob(filepath.Join(examples, dir, "*.yaml"))
+		if err != nil || len(paths) == 0 {
+			t.Fatalf("examples in %s: %v, %v", dir, paths, err)
+		}
+		for _, path := range paths {
+			content, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			files[dir+"-"+filepath.Base(path)] = strings.ReplaceAll(string(content), "http://127.0.0.1:9000", s3.url)
+		}
+	}
+	files["broken.yaml"] = serviceOf("broken", "sklearn", "sklearn/not-a-joblib.joblib")
+	m := up(t, files)
+	m.untilLoaded("example-sklearn-isvc")
+	rest, err := os.ReadFile(filepath.Join(examples, "quickstart-requests/input-rest.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	t.Run("REST", func(t *testing.T) {
+		code, body := m.post("/v2/models/example-sklearn-isvc/infer", "application/json", rest)
+		expectEight(t, body, "example-sklearn-isvc__isvc-3642375d03")
+		if code != 200 {
+			t.Errorf("status %d", code)
+		}
+	})
+	t.Run("gRPC", func(t *testing.T) {
+		out, err := m.run("infer", "example-sklearn-isvc", "--grpc", "-f", filepath.Join(examples, "quickstart-requests/input-grpc.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(out, "example-sklearn-isvc__isvc-3642375d03") {
+			t.Errorf("answer: %s", out)
+		}
+	})
+	t.Run("grpcurl", func(t *testing.T) {
+		request, err := os.ReadFile(filepath.Join(examples, "quickstart-requests/input-grpc.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		command := exec.CommandContext(t.Context(), tool(t, "tools/grpcurl", "tool-grpcurl"), "-plaintext",
+			"-import-path", "../../sdk/proto", "-proto", "inference/inference.proto", "-d", string(request),
+			m.grpc, "inference.GRPCInferenceService.ModelInfer")
+		out, err := command.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		var answer struct {
+			ModelName string
+			Outputs   []struct {
+				Name     string
+				Contents struct{ Int64Contents []string }
+			}
+		}
+		if err := json.Unmarshal(out, &answer); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		if answer.ModelName != "example-sklearn-isvc__isvc-3642375d03" || len(answer.Outputs) != 1 ||
+			answer.Outputs[0].Name != "predict" || strings.Join(answer.Outputs[0].Contents.Int64Contents, "") != "8" {
+			t.Errorf("answer: %s", out)
+		}
+	})
+	for name, prefix := range map[string]string{
+		"example-sklearn-storage-key": "isvc-6b2eb0b8bf",
+		"example-sklearn-legacy":      "isvc-3642375d03",
+		"example-sklearn-predictor":   "ksp-",
+	} {
+		t.Run(name, func(t *testing.T) {
+			m.t = t
+			code, body := m.post("/v2/models/"+name+"/infer", "application/json", rest)
+			expectEight(t, body, name+"__"+prefix)
+			if code != 200 {
+				t.Errorf("status %d", code)
+			}
+		})
+	}
+	t.Run("a file that is no model", func(t *testing.T) {
+		m.t = t
+		s := m.until("broken", "has failed", func(s service) bool { return s.active() == "FailedToLoad" })
+		reason, message := s.failure()
+		t.Logf("%s: %s", reason, message)
+		if reason != "ModelLoadFailed" || message == "" {
+			t.Errorf("failure %s: %q", reason, message)
+		}
+	})
+	m.t = t
+}
+
+// expectEight reads a V2 answer: output "predict" is 8, from a model whose id starts like that.
+func expectEight(t *testing.T, body, id string) {
+	t.Helper()
+	var answer struct {
+		ModelName string `json:"model_name"`
+		Outputs   []struct {
+			Name string
+			Data []int
+		}
+	}
+	if err := json.Unmarshal([]byte(body), &answer); err != nil {
+		t.Fatalf("%v: %s", err, body)
+	}
+	if !strings.HasPrefix(answer.ModelName, id) || len(answer.Outputs) != 1 || answer.Outputs[0].Name != "predict" ||
+		len(answer.Outputs[0].Data) != 1 || answer.Outputs[0].Data[0] != 8 {
+		t.Errorf("answer %s, want 8 from %s", body, id)
+	}
+}
