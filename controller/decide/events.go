@@ -94,7 +94,7 @@ func blockedEvent(s step) (Event, bool) {
 
 func invalidSpecEvent(s step) (Event, bool) {
 	if s.after.transition != v1beta1.InvalidSpec ||
-		s.before.transition == v1beta1.InvalidSpec {
+		s.before.transition == v1beta1.InvalidSpec && !s.otherFailure() {
 		return Event{}, false
 	}
 	return warning(EventInvalidSpec, "%s", s.after.failure.Message), true

@@ -100,7 +100,6 @@ func (l *launcher) hostSpec(plan *adminv1.RuntimePlan, p *place) (Spec, error) {
 		"--capacity-bytes", strconv.FormatUint(plan.GetCapacityBytes(), 10),
 		"--loading-concurrency", strconv.FormatUint(uint64(plan.GetMaxLoadingConcurrency()), 10),
 		"--loading-timeout", loadingTimeout(plan).String(),
-		"--per-model-concurrency", strconv.FormatUint(uint64(plan.GetPerModelConcurrency()), 10),
 		"--models-dir", l.paths.models(p.id),
 		"--state-dir", l.paths.state(p.id),
 		"--controller", l.syncAddress,
