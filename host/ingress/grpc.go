@@ -20,7 +20,7 @@ const (
 	// maxStreams is how many requests one client connection may have open; more wait at the client.
 	maxStreams = 1024
 	// copyBytes is the buffer in which an answer passes.
-	copyBytes = 32 << 10
+	copyBytes = 16 << 10
 	// pingAfter is how long a connection may be silent before it is checked, so that waiting requests of a vanished
 	// client go away.
 	pingAfter = 30 * time.Second
@@ -38,7 +38,7 @@ func (s *Server) newGRPCServer() *http.Server {
 		Protocols:         &protocols,
 		ReadHeaderTimeout: 10 * time.Second,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 		ConnContext:       func(ctx context.Context, _ net.Conn) context.Context { return withBorn(ctx, time.Now()) },
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:          maxStreams,
@@ -80,8 +80,7 @@ func (s *Server) handleGRPC(w http.ResponseWriter, r *http.Request) {
 		s.local.ServeHTTP(w, r)
 		return
 	}
-	s.metrics.inFlight.Inc()
-	defer s.metrics.inFlight.Dec()
+	defer s.begin()()
 	rec := record{start: time.Now()}
 	end := s.forwardGRPC(w, r, method, &rec)
 	s.metrics.done(&rec, s.methodLabel(method), end)
@@ -107,7 +106,7 @@ func (s *Server) forwardGRPC(w http.ResponseWriter, r *http.Request, method stri
 		return refuse(w, err)
 	}
 	defer call.close()
-	if end, ok := s.copyAnswer(w, call, rec); !ok {
+	if end, ok := s.copyAnswer(w, call, s.methods[method].unary, rec); !ok {
 		end.setStatus(w.Header(), http.TrailerPrefix)
 		return end
 	}
@@ -150,9 +149,9 @@ func withTimeout(r *http.Request) (context.Context, context.CancelFunc, error) {
 	return ctx, cancel, nil
 }
 
-// copyAnswer passes the server's answer on as it comes. If it breaks off, ok is false and the end is the caller's to
-// tell.
-func (s *Server) copyAnswer(w http.ResponseWriter, call *call, rec *record) (end answer, ok bool) {
+// copyAnswer passes the server's answer on as it comes; that of a unary method may as well go out in one piece. If it
+// breaks off, ok is false and the end is the caller's to tell.
+func (s *Server) copyAnswer(w http.ResponseWriter, call *call, unary bool, rec *record) (end answer, ok bool) {
 	header := w.Header()
 	for key, values := range call.Header() {
 		header[key] = values
@@ -164,8 +163,11 @@ func (s *Server) copyAnswer(w http.ResponseWriter, call *call, rec *record) (end
 	}
 	buffer := s.copies.Get().(*[]byte)
 	defer s.copies.Put(buffer)
-	flusher, _ := w.(http.Flusher)
-	flusher.Flush()
+	flush := func() {}
+	if flusher, can := w.(http.Flusher); can && !unary {
+		flush = flusher.Flush
+	}
+	flush()
 	for {
 		n, err := call.Read(*buffer)
 		if err == io.EOF {
@@ -178,7 +180,7 @@ func (s *Server) copyAnswer(w http.ResponseWriter, call *call, rec *record) (end
 		if _, err := w.Write((*buffer)[:n]); err != nil {
 			return answerOf(context.Canceled), false
 		}
-		flusher.Flush()
+		flush()
 	}
 	for key, values := range call.Trailer() {
 		header[http.TrailerPrefix+key] = values

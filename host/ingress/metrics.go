@@ -55,6 +55,16 @@ type record struct {
 	sentBytes    int64
 }
 
+// begin counts a request until the function that it returns is called.
+func (s *Server) begin() (end func()) {
+	s.handlers.begin()
+	s.metrics.inFlight.Inc()
+	return func() {
+		s.metrics.inFlight.Dec()
+		s.handlers.end()
+	}
+}
+
 // done counts the end of a request.
 func (m *metrics) done(r *record, method string, end answer) {
 	code := codeName(end.code)

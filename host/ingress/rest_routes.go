@@ -37,7 +37,7 @@ func (s *Server) newRESTServer() *http.Server {
 		ReadTimeout:       bodyTimeout,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 		ConnContext:       func(ctx context.Context, _ net.Conn) context.Context { return withBorn(ctx, time.Now()) },
 	}
 }
@@ -65,8 +65,7 @@ func only(method string, next http.Handler) http.Handler {
 // model serves a request to a model and counts its one outcome, under the gRPC method that it becomes.
 func (s *Server) model(method string, serve func(*restCall, context.Context) ([]byte, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.metrics.inFlight.Inc()
-		defer s.metrics.inFlight.Dec()
+		defer s.begin()()
 		rec := record{start: time.Now()}
 		ctx, cancel := context.WithTimeout(r.Context(), s.config.RESTTimeout)
 		defer cancel()

@@ -307,7 +307,9 @@ func TestRESTBodiesInMemoryAreBounded(t *testing.T) {
 		<-entered
 	}
 	go post("digits__v2")
-	waitFor(t, func() bool { return m.gather(t, "wasmesh_requests_in_flight")[0].GetGauge().GetValue() == bodiesAtOnce+1 })
+	waitFor(t, func() bool {
+		return m.gather(t, "wasmesh_requests_in_flight")[0].GetGauge().GetValue() == bodiesAtOnce+1
+	})
 	if m.decoding.bytes.TryAcquire(1) {
 		t.Error("there is room for more")
 	}

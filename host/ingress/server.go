@@ -69,6 +69,7 @@ type Server struct {
 
 	draining atomic.Bool
 	drained  chan struct{}
+	handlers handlers
 }
 
 // New makes a Server.
@@ -127,7 +128,8 @@ func (s *Server) Drain() {
 }
 
 // Shutdown drains, takes no more connections, sends GOAWAY on those there are, and waits for the requests in flight
-// until ctx ends, which breaks them off.
+// until ctx ends, which breaks them off. When it returns, no request to a model is being handled and every lease is
+// released.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.Drain()
 	servers := []*http.Server{s.grpcServer, s.restServer}
@@ -144,7 +146,44 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.grpcServer.Close()
 		s.restServer.Close()
 	}
+	s.handlers.wait()
 	s.local.Stop()
 	s.forwarder.Close()
 	return err
+}
+
+// handlers counts the requests that are being handled.
+type handlers struct {
+	mu    sync.Mutex
+	count int
+	// idle is closed when count has come down to 0; nil when nobody waits.
+	idle chan struct{}
+}
+
+func (h *handlers) begin() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.count++
+}
+
+func (h *handlers) end() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.count--; h.count == 0 && h.idle != nil {
+		close(h.idle)
+		h.idle = nil
+	}
+}
+
+// wait returns when none is left. It is called once, when no new ones begin.
+func (h *handlers) wait() {
+	h.mu.Lock()
+	if h.count == 0 {
+		h.mu.Unlock()
+		return
+	}
+	idle := make(chan struct{})
+	h.idle = idle
+	h.mu.Unlock()
+	<-idle
 }

@@ -45,10 +45,10 @@ func (e *Executor) release(c *modelcache.Copy) {
 
 // TryAcquire takes a lease if the model is loaded. It never waits, takes no lock and allocates only the lease.
 func (e *Executor) TryAcquire(modelID string) (*Lease, bool) {
-	if e.doubt.Load() != nil {
+	if e.runtime.doubt.Load() != nil {
 		return nil, false
 	}
-	value, ok := e.served.Load(modelID)
+	value, ok := e.requests.served.Load(modelID)
 	if !ok {
 		return nil, false
 	}
@@ -84,8 +84,8 @@ func (e *Executor) Acquire(ctx context.Context, modelID string) (*Lease, error) 
 		return lease, nil
 	}
 	w := &waiter{modelID: modelID, answer: make(chan outcome, 1)}
-	id := machine.WaiterID(e.lastWaiter.Add(1))
-	e.waiters.Store(id, w)
+	id := machine.WaiterID(e.requests.last.Add(1))
+	e.requests.waiters.Store(id, w)
 	err := e.call(ctx, machine.Wanted{Model: modelID, Waiter: id})
 	if err == nil {
 		select {
@@ -96,7 +96,7 @@ func (e *Executor) Acquire(ctx context.Context, modelID string) (*Lease, error) 
 		case <-ctx.Done():
 		}
 	}
-	if _, mine := e.waiters.LoadAndDelete(id); !mine {
+	if _, mine := e.requests.waiters.LoadAndDelete(id); !mine {
 		// The answer came at the same moment, and it may be a lease.
 		if o := <-w.answer; o.lease != nil {
 			o.lease.Release()
@@ -130,10 +130,10 @@ func (e *Executor) gaveUp(ctx context.Context, modelID string, started time.Time
 
 // stage says in words how far a model is.
 func (e *Executor) stage(modelID string) string {
-	if !e.up.Load() {
+	if !e.runtime.up.Load() {
 		return "waiting for the runtime to become ready"
 	}
-	value, _ := e.stages.Load(modelID)
+	value, _ := e.requests.stages.Load(modelID)
 	state, _ := value.(machine.State)
 	switch state {
 	case machine.Queued:
@@ -151,7 +151,7 @@ func (e *Executor) stage(modelID string) string {
 // wake answers waiters. One that has given up is not there any more: what was acquired for it is released.
 func (e *Executor) wake(effect machine.Wake) {
 	for _, id := range effect.Waiters {
-		value, ok := e.waiters.LoadAndDelete(id)
+		value, ok := e.requests.waiters.LoadAndDelete(id)
 		if !ok {
 			if effect.Copy != nil {
 				e.release(effect.Copy)
@@ -164,7 +164,7 @@ func (e *Executor) wake(effect machine.Wake) {
 			continue
 		}
 		lease := &Lease{executor: e, modelID: w.modelID, served: served{copy: effect.Copy}}
-		if value, ok := e.served.Load(w.modelID); ok {
+		if value, ok := e.requests.served.Load(w.modelID); ok {
 			if found, _ := value.(*served); found.copy == effect.Copy {
 				lease.served = *found
 			}

@@ -70,23 +70,36 @@ type Executor struct {
 	stopped chan struct{} // Closed when Run ends: nobody takes events any more.
 	workers sync.WaitGroup
 
+	requests requests
+	runtime  runtimeWatch
+	work     work
+}
+
+// requests is where requests and the loop meet.
+type requests struct {
 	// served is what requests find: model id to *served, written by the loop.
 	served sync.Map
 	// stages is the state of every model that is not absent, model id to machine.State, for what waiters are told.
 	stages sync.Map
 	// waiters is who waits in Acquire: machine.WaiterID to *waiter. Whoever takes one out has the last word on it.
-	waiters    sync.Map
-	lastWaiter atomic.Uint64
+	waiters sync.Map
+	last    atomic.Uint64
+}
 
+// runtimeWatch is what the supervisor knows of the runtime.
+type runtimeWatch struct {
 	// session is the present or last time of the runtime being up; up says which.
 	session atomic.Pointer[session]
 	up      atomic.Bool
 	// doubt is set while it is open whether the runtime lives; closed when that is known.
-	doubt     atomic.Pointer[chan struct{}]
+	doubt atomic.Pointer[chan struct{}]
+	// suspected holds one token when there is doubt.
 	suspected chan struct{}
 	holds     singleflight.Group
+}
 
-	// The loop's alone:
+// work is what the loop has started and not heard of; its goroutine's alone.
+type work struct {
 	cancels  map[modelcache.CopyID]context.CancelFunc
 	unloads  lane
 	removals lane
@@ -112,17 +125,19 @@ type served struct {
 func New(config Config, deps Deps) (*Executor, error) {
 	config.LoadTimeout = cmp.Or(config.LoadTimeout, DefaultLoadTimeout)
 	e := &Executor{
-		config:    config,
-		deps:      deps,
-		machine:   machine.New(config.Machine),
-		events:    make(chan delivery, eventBuffer),
-		idle:      make(chan struct{}, 1),
-		stopped:   make(chan struct{}),
-		suspected: make(chan struct{}, 1),
-		cancels:   make(map[modelcache.CopyID]context.CancelFunc),
-		unloads:   lane{width: unloadsAtOnce},
-		removals:  lane{width: removalsAtOnce},
+		config:  config,
+		deps:    deps,
+		machine: machine.New(config.Machine),
+		events:  make(chan delivery, eventBuffer),
+		idle:    make(chan struct{}, 1),
+		stopped: make(chan struct{}),
+		work: work{
+			cancels:  make(map[modelcache.CopyID]context.CancelFunc),
+			unloads:  lane{width: unloadsAtOnce},
+			removals: lane{width: removalsAtOnce},
+		},
 	}
+	e.runtime.suspected = make(chan struct{}, 1)
 	m, err := newMetrics(deps.Metrics, e.machine.Ledger())
 	if err != nil {
 		return nil, err
@@ -142,7 +157,7 @@ func (e *Executor) Run(ctx context.Context) error {
 	cancel()
 	close(e.stopped)
 	e.workers.Wait()
-	if e.up.Load() {
+	if e.runtime.up.Load() {
 		farewell, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewellTimeout)
 		defer cancel()
 		if emptied := e.emptyRuntime(farewell); emptied != nil {
@@ -159,8 +174,8 @@ func (e *Executor) loop(ctx context.Context) (err error) {
 			err = fmt.Errorf("run lifecycle: defect: %v\n%s", r, debug.Stack())
 		}
 	}()
-	e.timer = time.NewTimer(0)
-	defer e.timer.Stop()
+	e.work.timer = time.NewTimer(0)
+	defer e.work.timer.Stop()
 	figures := time.NewTicker(figuresInterval)
 	defer figures.Stop()
 	for {
@@ -175,7 +190,7 @@ func (e *Executor) loop(ctx context.Context) (err error) {
 			}
 		case <-e.idle:
 			e.step(ctx, machine.Idle{})
-		case <-e.timer.C:
+		case <-e.work.timer.C:
 			e.step(ctx, machine.Tick{})
 		case <-figures.C:
 			e.publishFigures()
@@ -187,12 +202,13 @@ func (e *Executor) loop(ctx context.Context) (err error) {
 
 func (e *Executor) step(ctx context.Context, event machine.Event) {
 	if _, lost := event.(machine.RuntimeLost); lost {
-		e.unloads.forget() // What it was to unload is gone.
+		e.work.unloads.forget() // What it was to unload is gone.
 	}
-	for _, effect := range e.machine.Step(time.Now(), event) {
+	effects := e.machine.Step(time.Now(), event)
+	e.metrics.setStats(e.machine.Stats())
+	for _, effect := range effects {
 		e.perform(ctx, effect)
 	}
-	e.metrics.setStats(e.machine.Stats())
 }
 
 // post hands a result to the loop. When Run has ended nobody needs it.

@@ -25,7 +25,7 @@ func outcomeOf(err error) route.Outcome {
 }
 
 func TestOneLoadForTwoHundredRequests(t *testing.T) {
-	run(t, capacity(3), func(h *host) {
+	run(t, capacity(3), func(t *testing.T, h *host) {
 		h.catalog("m")
 		var answered atomic.Int64
 		var group sync.WaitGroup
@@ -53,7 +53,7 @@ func TestOneLoadForTwoHundredRequests(t *testing.T) {
 
 // Ten models take turns in the memory of three: nobody is refused, and memory is never overspent.
 func TestRoundRobinOverTooManyModels(t *testing.T) {
-	run(t, capacity(3), func(h *host) {
+	run(t, capacity(3), func(t *testing.T, h *host) {
 		models := names(10)
 		h.catalog(models...)
 		over := make(chan struct{})
@@ -100,10 +100,10 @@ func TestRoundRobinOverTooManyModels(t *testing.T) {
 func TestManyRequestsManyModels(t *testing.T) {
 	config := capacity(2)
 	config.Machine.Loads = 2
-	run(t, config, func(h *host) {
+	run(t, config, func(t *testing.T, h *host) {
 		models := names(5)
 		h.catalog(models...)
-		h.runtime.loadTime = 20 * time.Millisecond
+		h.runtime.program(func() { h.runtime.loadTime = 20 * time.Millisecond })
 		var group sync.WaitGroup
 		for worker := range 40 {
 			group.Go(func() {
@@ -125,19 +125,20 @@ func TestManyRequestsManyModels(t *testing.T) {
 			})
 		}
 		group.Wait()
-		synctest.Wait()
-		if n := h.machine.Ledger().Stats().InFlight; n != 0 {
-			t.Fatalf("%d requests in flight when all have ended", n)
+		time.Sleep(30 * time.Second)
+		h.stop()
+		if n := h.machine.Ledger().Stats().InFlight; n != 0 || len(h.work.cancels) != 0 || h.machine.Stats().Waiting != 0 {
+			t.Fatalf("all have ended, but %d requests are in flight, %d loads can be cancelled, stats %+v", n, len(h.work.cancels), h.machine.Stats())
 		}
 	})
 }
 
 func TestRuntimeLostUnderLoad(t *testing.T) {
-	run(t, capacity(3), func(h *host) {
+	run(t, capacity(3), func(t *testing.T, h *host) {
 		models := names(3)
 		h.catalog(models...)
 		for _, model := range models {
-			h.mustAcquire(model).Release()
+			h.use(model)
 		}
 		held := h.mustAcquire("m0")
 		h.runtime.die()
@@ -145,8 +146,8 @@ func TestRuntimeLostUnderLoad(t *testing.T) {
 		if _, ok := h.TryAcquire("m0"); ok {
 			t.Fatal("a model is found in a runtime that is gone")
 		}
-		if h.mesh.state != syncv1.RuntimeState_RUNTIME_STATE_UNAVAILABLE {
-			t.Fatalf("runtime is published as %v", h.mesh.state)
+		if _, state := h.mesh.figures(); state != syncv1.RuntimeState_RUNTIME_STATE_UNAVAILABLE {
+			t.Fatalf("runtime is published as %v", state)
 		}
 		var group sync.WaitGroup
 		for n := range 30 {
@@ -177,30 +178,32 @@ func TestRuntimeLostUnderLoad(t *testing.T) {
 
 // Without a request, what was loaded comes back by itself.
 func TestModelsComeBackWithTheRuntime(t *testing.T) {
-	run(t, capacity(3), func(h *host) {
+	run(t, capacity(3), func(t *testing.T, h *host) {
 		h.catalog("m")
-		h.mustAcquire("m").Release()
+		h.use("m")
 		h.runtime.die()
 		time.Sleep(time.Second)
 		h.runtime.revive()
 		time.Sleep(10 * time.Second)
 		lease, ok := h.TryAcquire("m")
 		if !ok {
-			t.Fatalf("m is %v", h.mesh.copyState("m"))
+			t.Fatalf("m is %v", h.mesh.copy("m").GetState())
 		}
 		lease.Release()
 	})
 }
 
 func TestRuntimeDiesDuringLoad(t *testing.T) {
-	run(t, capacity(3), func(h *host) {
+	run(t, capacity(3), func(t *testing.T, h *host) {
 		h.catalog("killer", "fine")
-		h.runtime.loadHook = func(modelID string) {
-			if modelID == "killer" {
-				h.runtime.die()
-				time.AfterFunc(time.Second, h.runtime.revive)
+		h.runtime.program(func() {
+			h.runtime.loadHook = func(modelID string) {
+				if modelID == "killer" {
+					h.runtime.die()
+					time.AfterFunc(time.Second, h.runtime.revive)
+				}
 			}
-		}
+		})
 		var group sync.WaitGroup
 		group.Go(func() {
 			if _, err := h.acquire("killer"); outcomeOf(err) != route.LoadFailed || !strings.Contains(err.Error(), "twice") {
@@ -224,7 +227,7 @@ func TestRuntimeDiesDuringLoad(t *testing.T) {
 }
 
 func TestDrainBeforeUnload(t *testing.T) {
-	run(t, capacity(3), func(h *host) {
+	run(t, capacity(3), func(t *testing.T, h *host) {
 		h.catalog("m")
 		lease := h.mustAcquire("m")
 		if err := h.CatalogChanged(t.Context(), machine.CatalogChanged{Removed: []string{"m"}}); err != nil {
@@ -236,13 +239,13 @@ func TestDrainBeforeUnload(t *testing.T) {
 		if !h.runtime.infer("m", time.Minute) {
 			t.Fatal("the request in flight lost its model")
 		}
-		if _, unloads, _ := h.runtime.counts(); len(unloads) != 0 || h.mesh.copyState("m") != syncv1.CopyState_COPY_STATE_DRAINING {
-			t.Fatalf("unloaded %v while a request is in flight; state %v", unloads, h.mesh.copyState("m"))
+		if _, unloads, _ := h.runtime.counts(); len(unloads) != 0 || h.mesh.copy("m").GetState() != syncv1.CopyState_COPY_STATE_DRAINING {
+			t.Fatalf("unloaded %v while a request is in flight; state %v", unloads, h.mesh.copy("m").GetState())
 		}
 		lease.Release()
 		time.Sleep(time.Second)
-		if _, unloads, _ := h.runtime.counts(); len(unloads) != 1 || h.artifacts.present["m"] {
-			t.Fatalf("unloaded %v, files present %v", unloads, h.artifacts.present["m"])
+		if _, unloads, _ := h.runtime.counts(); len(unloads) != 1 || h.artifacts.has("m") {
+			t.Fatalf("unloaded %v, files present %v", unloads, h.artifacts.has("m"))
 		}
 		if _, err := h.acquire("m"); outcomeOf(err) != route.UnknownModel {
 			t.Fatalf("err = %v", err)
@@ -252,7 +255,7 @@ func TestDrainBeforeUnload(t *testing.T) {
 
 // A request that cannot wait for the load goes away; the load goes on, and the next request finds the model.
 func TestDeadlineShorterThanLoad(t *testing.T) {
-	run(t, capacity(3), func(h *host) {
+	run(t, capacity(3), func(t *testing.T, h *host) {
 		h.catalog("m")
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -279,9 +282,9 @@ func TestDeadlineShorterThanLoad(t *testing.T) {
 }
 
 func TestFailedLoadsAreTriedAgain(t *testing.T) {
-	run(t, capacity(3), func(h *host) {
+	run(t, capacity(3), func(t *testing.T, h *host) {
 		h.catalog("m", "nowhere")
-		h.runtime.loadErr["m"] = errPickle
+		h.runtime.program(func() { h.runtime.loadErr["m"] = errPickle })
 		_, err := h.acquire("m")
 		if outcomeOf(err) != route.LoadFailed || !strings.Contains(err.Error(), errPickle.Error()) {
 			t.Fatalf("err = %v", err)
@@ -295,19 +298,19 @@ func TestFailedLoadsAreTriedAgain(t *testing.T) {
 		if loads, _, _ := h.runtime.counts(); loads["m"] != 1 {
 			t.Fatalf("%d loads within the pause", loads["m"])
 		}
-		delete(h.runtime.loadErr, "m")
+		h.runtime.program(func() { delete(h.runtime.loadErr, "m") })
 		time.Sleep(10 * time.Second)
 		lease, ok := h.TryAcquire("m")
 		if !ok {
-			t.Fatalf("not tried again; m is %v", h.mesh.copyState("m"))
+			t.Fatalf("not tried again; m is %v", h.mesh.copy("m").GetState())
 		}
 		lease.Release()
 
-		h.artifacts.err["nowhere"] = &storage.Error{Kind: storage.NotFound, Message: "s3://models/nowhere does not exist"}
+		h.artifacts.fail("nowhere", &storage.Error{Kind: storage.NotFound, Message: "s3://models/nowhere does not exist"})
 		if _, err := h.acquire("nowhere"); outcomeOf(err) != route.LoadFailed || !strings.Contains(err.Error(), "s3://models/nowhere does not exist") {
 			t.Fatalf("err = %v", err)
 		}
-		if f := h.mesh.copies["nowhere"].GetFailure(); f.GetReason() != syncv1.FailureReason_FAILURE_REASON_MODEL_LOAD_FAILED || f.GetAttempts() != 1 || f.GetRetryAtMs() <= f.GetTimeMs() {
+		if f := h.mesh.copy("nowhere").GetFailure(); f.GetReason() != syncv1.FailureReason_FAILURE_REASON_MODEL_LOAD_FAILED || f.GetAttempts() != 1 || f.GetRetryAtMs() <= f.GetTimeMs() {
 			t.Fatalf("published failure %v", f)
 		}
 	})
@@ -316,9 +319,9 @@ func TestFailedLoadsAreTriedAgain(t *testing.T) {
 func TestLoadThatTakesTooLong(t *testing.T) {
 	config := capacity(3)
 	config.LoadTimeout = 30 * time.Second
-	run(t, config, func(h *host) {
+	run(t, config, func(t *testing.T, h *host) {
 		h.catalog("m")
-		h.runtime.loadTime = time.Hour
+		h.runtime.program(func() { h.runtime.loadTime = time.Hour })
 		_, err := h.acquire("m")
 		if outcomeOf(err) != route.LoadFailed || !strings.Contains(err.Error(), "did not load the model in time") {
 			t.Fatalf("err = %v", err)
@@ -327,37 +330,37 @@ func TestLoadThatTakesTooLong(t *testing.T) {
 }
 
 func TestPanicOfAnAdapterFailsOneModel(t *testing.T) {
-	run(t, capacity(3), func(h *host) {
+	run(t, capacity(3), func(t *testing.T, h *host) {
 		h.catalog("bad", "good")
-		h.runtime.loadHook = func(modelID string) {
-			if modelID == "bad" {
-				panic("index out of range")
+		h.runtime.program(func() {
+			h.runtime.loadHook = func(modelID string) {
+				if modelID == "bad" {
+					panic("index out of range")
+				}
 			}
-		}
+		})
 		if _, err := h.acquire("bad"); outcomeOf(err) != route.LoadFailed || !strings.Contains(err.Error(), "index out of range") {
 			t.Fatalf("err = %v", err)
 		}
-		h.mustAcquire("good").Release()
+		h.use("good")
 	})
 }
 
 // While there is doubt whether the runtime lives nobody is sent to it; a false alarm costs a moment.
 func TestSuspect(t *testing.T) {
-	run(t, capacity(3), func(h *host) {
+	run(t, capacity(3), func(t *testing.T, h *host) {
 		h.catalog("m")
-		h.mustAcquire("m").Release()
+		h.use("m")
 		h.Suspect()
 		h.Suspect()
 		if _, ok := h.TryAcquire("m"); ok {
 			t.Fatal("found although the runtime is in doubt")
 		}
-		h.mustAcquire("m").Release() // Waits for the answer.
+		h.use("m") // Waits for the answer.
 		if loads, _, _ := h.runtime.counts(); loads["m"] != 1 {
 			t.Fatalf("a false alarm cost %d loads", loads["m"]-1)
 		}
-		h.runtime.mu.Lock()
-		h.runtime.down = true // Dead, though nothing says so on the connection.
-		h.runtime.mu.Unlock()
+		h.runtime.program(func() { h.runtime.down = true }) // Dead, though nothing says so on the connection.
 		h.Suspect()
 		time.AfterFunc(time.Second, h.runtime.revive)
 		lease := h.mustAcquire("m")
@@ -369,15 +372,13 @@ func TestSuspect(t *testing.T) {
 }
 
 func TestForgot(t *testing.T) {
-	run(t, capacity(3), func(h *host) {
+	run(t, capacity(3), func(t *testing.T, h *host) {
 		h.catalog("m")
 		lease := h.mustAcquire("m")
 		if h.Forgot(t.Context(), "m") {
 			t.Fatal("forgotten although the runtime holds it")
 		}
-		h.runtime.mu.Lock()
-		delete(h.runtime.holds, "m")
-		h.runtime.mu.Unlock()
+		h.runtime.program(func() { delete(h.runtime.holds, "m") })
 		var group sync.WaitGroup
 		for range 20 {
 			group.Go(func() {
@@ -403,10 +404,10 @@ func TestForgot(t *testing.T) {
 }
 
 func TestStopRefusesWhoWaitsAndEmptiesTheRuntime(t *testing.T) {
-	run(t, capacity(3), func(h *host) {
+	run(t, capacity(3), func(t *testing.T, h *host) {
 		h.catalog("m", "n")
-		h.mustAcquire("m").Release()
-		h.runtime.loadTime = time.Hour
+		h.use("m")
+		h.runtime.program(func() { h.runtime.loadTime = time.Hour })
 		var group sync.WaitGroup
 		group.Go(func() {
 			if _, err := h.acquire("n"); outcomeOf(err) != route.NoHost {
@@ -430,26 +431,26 @@ func TestStopRefusesWhoWaitsAndEmptiesTheRuntime(t *testing.T) {
 
 // The catalog is acknowledged when CatalogChanged returns, so by then a new model must have been published.
 func TestNewModelsArePublishedBeforeTheCatalogIsAcknowledged(t *testing.T) {
-	run(t, capacity(3), func(h *host) {
+	run(t, capacity(3), func(t *testing.T, h *host) {
 		row := &syncv1.Model{Id: "m", Runtimes: []string{"r"}}
 		if err := h.CatalogChanged(t.Context(), machine.CatalogChanged{Upserts: []*syncv1.Model{row}}); err != nil {
 			t.Fatal(err)
 		}
-		if state := h.mesh.copyState("m"); state != syncv1.CopyState_COPY_STATE_QUEUED && state != syncv1.CopyState_COPY_STATE_LOADING {
+		if state := h.mesh.copy("m").GetState(); state != syncv1.CopyState_COPY_STATE_QUEUED && state != syncv1.CopyState_COPY_STATE_LOADING {
 			t.Fatalf("published as %v", state)
 		}
 		time.Sleep(10 * time.Second)
-		if c := h.mesh.copies["m"]; c.GetState() != syncv1.CopyState_COPY_STATE_LOADED || c.GetSize().GetHostMemoryBytes() != modelBytes {
+		if c := h.mesh.copy("m"); c.GetState() != syncv1.CopyState_COPY_STATE_LOADED || c.GetSize().GetHostMemoryBytes() != modelBytes {
 			t.Fatalf("published %v", c)
 		}
-		if h.mesh.load.GetUsed().GetHostMemoryBytes() != modelBytes {
-			t.Fatalf("load figures %v", h.mesh.load)
+		if load, _ := h.mesh.figures(); load.GetUsed().GetHostMemoryBytes() != modelBytes {
+			t.Fatalf("load figures %v", load)
 		}
 		if err := h.CatalogChanged(t.Context(), machine.CatalogChanged{Removed: []string{"m"}}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second)
-		if c, there := h.mesh.copies["m"]; there {
+		if c := h.mesh.copy("m"); c != nil {
 			t.Fatalf("still published: %v", c)
 		}
 	})
@@ -457,10 +458,10 @@ func TestNewModelsArePublishedBeforeTheCatalogIsAcknowledged(t *testing.T) {
 
 // ModelMesh's dashboards look for these.
 func TestMetricNames(t *testing.T) {
-	run(t, capacity(3), func(h *host) {
+	run(t, capacity(3), func(t *testing.T, h *host) {
 		h.catalog("m", "broken")
-		h.runtime.loadErr["broken"] = errPickle
-		h.mustAcquire("m").Release()
+		h.runtime.program(func() { h.runtime.loadErr["broken"] = errPickle })
+		h.use("m")
 		if _, err := h.acquire("broken"); err == nil {
 			t.Fatal("no error")
 		}
@@ -491,9 +492,9 @@ func TestMetricNames(t *testing.T) {
 }
 
 func TestTryAcquireAllocatesOnlyTheLease(t *testing.T) {
-	run(t, capacity(3), func(h *host) {
+	run(t, capacity(3), func(t *testing.T, h *host) {
 		h.catalog("m")
-		h.mustAcquire("m").Release()
+		h.use("m")
 		allocations := testing.AllocsPerRun(100, func() {
 			lease, _ := h.TryAcquire("m")
 			lease.Release()
@@ -501,5 +502,193 @@ func TestTryAcquireAllocatesOnlyTheLease(t *testing.T) {
 		if allocations > 1 {
 			t.Fatalf("%v allocations for a hit", allocations)
 		}
+	})
+}
+
+// Deadlines that pass at the very moment at which the load ends: whichever comes first, nothing is left acquired.
+func TestDeadlineAtTheEndOfTheLoad(t *testing.T) {
+	run(t, capacity(20), func(t *testing.T, h *host) {
+		models := names(12)
+		h.catalog(models...)
+		started := time.Now()
+		h.use(models[0])
+		took := time.Since(started)
+		for _, model := range models[1:] {
+			var group sync.WaitGroup
+			for range 8 {
+				group.Go(func() {
+					ctx, cancel := context.WithTimeout(t.Context(), took)
+					defer cancel()
+					lease, err := h.Acquire(ctx, model)
+					if err == nil {
+						lease.Release()
+					} else if outcomeOf(err) != route.DeadlineExceeded {
+						t.Error(err)
+					}
+				})
+			}
+			group.Wait()
+		}
+		synctest.Wait()
+		if n := h.machine.Ledger().Stats().InFlight; n != 0 {
+			t.Fatalf("%d requests in flight when all have ended", n)
+		}
+	})
+}
+
+// A request that gave up makes room for the next in the bounded queue.
+func TestWhoGaveUpWaitsNoLonger(t *testing.T) {
+	config := capacity(3)
+	config.Machine.WaitersPerModel = 1
+	run(t, config, func(t *testing.T, h *host) {
+		h.catalog("m")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := h.Acquire(ctx, "m"); outcomeOf(err) != route.DeadlineExceeded {
+			t.Fatalf("err = %v", err)
+		}
+		var group sync.WaitGroup
+		group.Go(func() { h.use("m") })
+		synctest.Wait()
+		if _, err := h.acquire("m"); outcomeOf(err) != route.QueueFull {
+			t.Fatalf("err = %v", err)
+		}
+		group.Wait()
+	})
+}
+
+// Doubt about a runtime that is known to be down holds nobody back from the queue, which is bounded.
+func TestSuspectWhileTheRuntimeIsDown(t *testing.T) {
+	config := capacity(3)
+	config.Machine.WaitersPerModel = 1
+	run(t, config, func(t *testing.T, h *host) {
+		h.catalog("m")
+		h.use("m")
+		h.runtime.die()
+		time.Sleep(time.Second)
+		h.Suspect()
+		var group sync.WaitGroup
+		group.Go(func() { h.use("m") })
+		time.Sleep(time.Second)
+		if _, err := h.acquire("m"); outcomeOf(err) != route.QueueFull {
+			t.Fatalf("err = %v", err)
+		}
+		h.runtime.revive()
+		group.Wait()
+	})
+}
+
+// The runtime dies without a word on the connection, and the first to notice is a load. The model is not to blame.
+func TestLoadFindsTheRuntimeDead(t *testing.T) {
+	run(t, capacity(3), func(t *testing.T, h *host) {
+		h.catalog("m", "n")
+		h.artifacts.pullTime = 0 // So that the next attempt would come before the loss is known.
+		h.use("n")
+		h.runtime.program(func() { h.runtime.down, h.runtime.silence = true, time.Second })
+		time.AfterFunc(10*time.Second, h.runtime.revive)
+		h.use("m")
+	})
+}
+
+// A load that goes on although the runtime was lost and is back: no second one starts beside it.
+func TestRuntimeFlapsDuringLoad(t *testing.T) {
+	run(t, capacity(3), func(t *testing.T, h *host) {
+		h.catalog("m")
+		var first sync.Once
+		h.runtime.program(func() {
+			h.runtime.loadHook = func(string) {
+				first.Do(func() { time.Sleep(20 * time.Second) }) // Deaf to its context.
+			}
+		})
+		time.AfterFunc(5*time.Second, func() {
+			h.runtime.die()
+			h.runtime.revive()
+		})
+		lease := h.mustAcquire("m")
+		defer lease.Release()
+		if !h.runtime.infer("m", 0) {
+			t.Fatal("woken for a model that the runtime does not hold")
+		}
+	})
+}
+
+// Unloads that wait for their turn are void when the runtime is lost, and hold nobody up when it is back.
+func TestRuntimeLostDuringUnloads(t *testing.T) {
+	run(t, capacity(40), func(t *testing.T, h *host) {
+		models := names(40)
+		h.catalog(models...)
+		h.runtime.program(func() { h.runtime.loadTime = time.Millisecond })
+		for _, model := range models {
+			h.use(model)
+		}
+		if err := h.CatalogChanged(t.Context(), machine.CatalogChanged{Removed: models}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Millisecond)
+		h.runtime.die()
+		h.runtime.revive()
+		h.catalog(models...)
+		ctx, cancel := context.WithTimeout(t.Context(), 800*time.Millisecond) // All the unloads take a second.
+		defer cancel()
+		if lease, err := h.Acquire(ctx, models[0]); err != nil {
+			t.Fatal(err)
+		} else {
+			lease.Release()
+		}
+		for _, model := range models {
+			if lease := h.mustAcquire(model); !h.runtime.infer(model, 0) {
+				t.Errorf("%s is served, but the runtime does not hold it", model)
+			} else {
+				lease.Release()
+			}
+		}
+	})
+}
+
+// A model that is removed while it is being loaded does not hold the runtime up.
+func TestRemovedDuringLoad(t *testing.T) {
+	run(t, capacity(3), func(t *testing.T, h *host) {
+		h.catalog("m", "n")
+		h.runtime.program(func() { h.runtime.loadTime = 50 * time.Second })
+		var group sync.WaitGroup
+		group.Go(func() {
+			if _, err := h.acquire("m"); outcomeOf(err) != route.UnknownModel {
+				t.Errorf("err = %v", err)
+			}
+		})
+		time.Sleep(time.Second)
+		h.runtime.program(func() { h.runtime.loadTime = time.Second })
+		if err := h.CatalogChanged(t.Context(), machine.CatalogChanged{Removed: []string{"m"}}); err != nil {
+			t.Fatal(err)
+		}
+		group.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		lease, err := h.Acquire(ctx, "n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		lease.Release()
+	})
+}
+
+// Run returns when everything that it started has, even what is deaf to the end.
+func TestStopWaits(t *testing.T) {
+	run(t, capacity(3), func(t *testing.T, h *host) {
+		h.catalog("m")
+		h.runtime.program(func() {
+			h.runtime.loadHook = func(string) { time.Sleep(20 * time.Second) }
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		if _, err := h.Acquire(ctx, "m"); outcomeOf(err) != route.DeadlineExceeded {
+			t.Fatalf("err = %v", err)
+		}
+		h.stop()
+		h.runtime.program(func() {
+			if h.runtime.underway["m"] != 0 {
+				t.Error("Run returned while a load was under way")
+			}
+		})
 	})
 }

@@ -28,13 +28,15 @@ type runtime struct {
 	holds    map[string]bool
 	serving  map[string]int // Requests in flight by model, as the test counts them.
 	loads    map[string]int
+	underway map[string]int // Loads and Unloads that have not returned.
 	unloads  []string
 	resets   int
-	statuses int
 	mistakes []string
 
 	// Programming.
 	loadTime time.Duration
+	// silence is how long a server that is down keeps who asks for its status waiting.
+	silence  time.Duration
 	loadErr  map[string]error
 	loadHook func(modelID string)
 	capacity int64
@@ -44,20 +46,30 @@ const modelBytes = 10
 
 func newRuntime() *runtime {
 	return &runtime{
-		lost: make(chan struct{}), holds: map[string]bool{}, serving: map[string]int{}, loads: map[string]int{},
+		lost: make(chan struct{}), holds: map[string]bool{}, serving: map[string]int{}, loads: map[string]int{}, underway: map[string]int{},
 		loadErr: map[string]error{}, loadTime: 2 * time.Second,
 	}
+}
+
+// program changes how the server behaves, or looks at it.
+func (r *runtime) program(f func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f()
 }
 
 var errDown = &runtimes.Error{Kind: runtimes.Unavailable, Message: "connection refused"}
 
 func (r *runtime) Status(context.Context) (runtimes.Status, error) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.statuses++
-	if r.down {
+	down, silence := r.down, r.silence
+	r.mu.Unlock()
+	if down {
+		time.Sleep(silence)
 		return runtimes.Status{}, errDown
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	return runtimes.Status{Version: "fake", CapacityBytes: r.capacity}, nil
 }
 
@@ -72,7 +84,18 @@ func (r *runtime) Reset(context.Context) error {
 	return nil
 }
 
+// begin notes a call, of which there may be one for a model.
+func (r *runtime) begin(modelID string) (end func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.underway[modelID]++; r.underway[modelID] > 1 {
+		r.mistakes = append(r.mistakes, "two calls for "+modelID+" at once")
+	}
+	return func() { r.program(func() { r.underway[modelID]-- }) }
+}
+
 func (r *runtime) Load(ctx context.Context, model runtimes.Model) (runtimes.Loaded, error) {
+	defer r.begin(model.ID)()
 	r.mu.Lock()
 	r.loads[model.ID]++
 	err, hook, lost, down, loadTime := r.loadErr[model.ID], r.loadHook, r.lost, r.down, r.loadTime
@@ -103,6 +126,7 @@ func (r *runtime) Load(ctx context.Context, model runtimes.Model) (runtimes.Load
 }
 
 func (r *runtime) Unload(_ context.Context, modelID string) error {
+	defer r.begin(modelID)()
 	time.Sleep(100 * time.Millisecond)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -182,6 +206,8 @@ type artifacts struct {
 	present map[string]bool
 	pulls   int
 	err     map[string]error
+	// pullTime is not to be changed once a pull may run.
+	pullTime time.Duration
 }
 
 func newArtifacts() *artifacts {
@@ -196,7 +222,7 @@ func (a *artifacts) Size(_ context.Context, ref *syncv1.StorageReference) (int64
 
 func (a *artifacts) Pull(ctx context.Context, modelID string, ref *syncv1.StorageReference) (storage.Artifact, error) {
 	select {
-	case <-time.After(300 * time.Millisecond):
+	case <-time.After(a.pullTime):
 	case <-ctx.Done():
 		return storage.Artifact{}, ctx.Err()
 	}
@@ -205,6 +231,18 @@ func (a *artifacts) Pull(ctx context.Context, modelID string, ref *syncv1.Storag
 	a.pulls++
 	a.present[modelID] = true
 	return storage.Artifact{Path: "/models/" + modelID, Bytes: modelBytes * 4 / 5}, nil
+}
+
+func (a *artifacts) fail(path string, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.err[path] = err
+}
+
+func (a *artifacts) has(modelID string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.present[modelID]
 }
 
 func (a *artifacts) Remove(_ context.Context, modelID string) error {
@@ -246,10 +284,16 @@ func (p *mesh) PublishRuntime(state syncv1.RuntimeState, _ string) {
 	p.state = state
 }
 
-func (p *mesh) copyState(modelID string) syncv1.CopyState {
+func (p *mesh) copy(modelID string) *syncv1.Copy {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.copies[modelID].GetState()
+	return p.copies[modelID]
+}
+
+func (p *mesh) figures() (*syncv1.Load, syncv1.RuntimeState) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.load, p.state
 }
 
 // host is an Executor that runs, with what it works on.
@@ -265,7 +309,7 @@ type host struct {
 
 // run starts an Executor in a bubble and has body use it; afterwards everything must have ended, and nothing in the fakes
 // gone wrong.
-func run(t *testing.T, config Config, body func(h *host)) {
+func run(t *testing.T, config Config, body func(t *testing.T, h *host)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		h := &host{
@@ -290,7 +334,7 @@ func run(t *testing.T, config Config, body func(h *host)) {
 			}
 		})
 		defer h.stop()
-		body(h)
+		body(t, h)
 		h.stop()
 		if _, _, mistakes := h.runtime.counts(); len(mistakes) > 0 {
 			t.Errorf("mistakes: %v", mistakes)
@@ -322,6 +366,17 @@ func (h *host) acquire(modelID string) (*Lease, error) {
 	ctx, cancel := context.WithTimeout(h.t.Context(), time.Minute)
 	defer cancel()
 	return h.Acquire(ctx, modelID)
+}
+
+// use is one request that must succeed.
+func (h *host) use(modelID string) {
+	h.t.Helper()
+	lease, err := h.acquire(modelID)
+	if err != nil {
+		h.t.Error(err)
+		return
+	}
+	lease.Release()
 }
 
 // mustAcquire is for a test's own goroutine.

@@ -21,27 +21,27 @@ func (e *Executor) perform(ctx context.Context, effect machine.Effect) {
 		e.metrics.queueDelay.Observe(milliseconds(effect.Queued))
 		e.begin(ctx, effect.ID, pullTimeout, func(ctx context.Context) machine.Event { return e.pull(ctx, effect) })
 	case machine.Load:
-		s := e.session.Load()
+		s := e.runtime.session.Load()
 		s.calls.Add(1)
 		e.begin(s.ctx, effect.ID, s.loadTimeout, func(ctx context.Context) machine.Event { return e.load(ctx, s, effect) }, s.calls.Done)
 	case machine.CancelLoad:
-		if cancel, ok := e.cancels[effect.ID]; ok {
+		if cancel, ok := e.work.cancels[effect.ID]; ok {
 			cancel()
 		}
 	case machine.Unload:
-		s := e.session.Load()
-		e.unloads.run(func() {
+		s := e.runtime.session.Load()
+		e.work.unloads.run(func() {
 			s.calls.Add(1)
 			e.workers.Go(func() {
 				defer s.calls.Done()
-				e.post(delivery{event: e.unload(s.ctx, effect), first: e.unloads.done})
+				e.post(delivery{event: e.unload(s.ctx, effect), first: e.work.unloads.done})
 			})
 		})
 	case machine.RemoveFiles:
-		e.removals.run(func() {
+		e.work.removals.run(func() {
 			e.workers.Go(func() {
 				e.removeFiles(ctx, effect.Model)
-				e.post(delivery{event: machine.FilesRemoved{Model: effect.Model}, first: e.removals.done})
+				e.post(delivery{event: machine.FilesRemoved{Model: effect.Model}, first: e.work.removals.done})
 			})
 		})
 	case machine.Publish:
@@ -59,10 +59,10 @@ func (e *Executor) perform(ctx context.Context, effect machine.Effect) {
 
 func (e *Executor) setTimer(at time.Time) {
 	if at.IsZero() {
-		e.timer.Stop()
+		e.work.timer.Stop()
 		return
 	}
-	e.timer.Reset(time.Until(at))
+	e.work.timer.Reset(time.Until(at))
 }
 
 // begin starts work that CancelLoad ends early, and that answers with an event. after runs when that has been handed over.
@@ -71,12 +71,12 @@ func (e *Executor) begin(
 	work func(context.Context) machine.Event, after ...func(),
 ) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
-	e.cancels[id] = cancel
+	e.work.cancels[id] = cancel
 	e.workers.Go(func() {
 		event := work(ctx)
 		e.post(delivery{event: event, first: func() {
 			cancel()
-			delete(e.cancels, id)
+			delete(e.work.cancels, id)
 		}})
 		for _, f := range after {
 			f()
@@ -155,6 +155,9 @@ func (e *Executor) unload(ctx context.Context, effect machine.Unload) machine.Ev
 		e.metrics.unloadFailures.Inc()
 		e.deps.Logger.Warn("unload failed; trying again", "model", effect.Model, "error", err)
 	}
+	if fault != nil && fault.Cause == machine.RuntimeUnavailable {
+		e.Suspect()
+	}
 	return machine.Unloaded{ID: effect.ID, Fault: fault}
 }
 
@@ -170,14 +173,14 @@ func (e *Executor) removeFiles(ctx context.Context, modelID string) {
 // publish tells of a model's state: requests first find a loaded copy, then the mesh hears of it, and the reverse.
 func (e *Executor) publish(p machine.Publish) {
 	if p.State == machine.Loaded {
-		e.served.Store(p.Model, &served{copy: p.Copy, maxConcurrency: p.MaxConcurrency})
+		e.requests.served.Store(p.Model, &served{copy: p.Copy, maxConcurrency: p.MaxConcurrency})
 		e.metrics.modelSize.Observe(float64(p.Size[modelcache.HostMemory]))
 	} else {
-		e.served.Delete(p.Model)
+		e.requests.served.Delete(p.Model)
 	}
-	e.stages.Store(p.Model, p.State)
+	e.requests.stages.Store(p.Model, p.State)
 	if p.State == machine.Absent {
-		e.stages.Delete(p.Model)
+		e.requests.stages.Delete(p.Model)
 	}
 	if p.State == machine.Failed {
 		e.deps.Logger.Warn("model failed", "model", p.Model, "reason", p.Failure.Reason.String(), "message", p.Failure.Message,

@@ -48,22 +48,22 @@ func (e *Executor) supervise(ctx context.Context) {
 		}
 		s := &session{loadTimeout: cmp.Or(status.LoadTimeout, e.config.LoadTimeout)}
 		s.ctx, s.cancel = context.WithCancel(ctx)
-		e.session.Store(s)
-		e.up.Store(true)
+		e.runtime.session.Store(s)
+		e.runtime.up.Store(true)
 		e.deps.Logger.Info("runtime ready", "version", status.Version, "capacity_bytes", status.CapacityBytes)
 		e.deps.Publisher.PublishRuntime(syncv1.RuntimeState_RUNTIME_STATE_READY, "")
 		if e.call(ctx, machine.RuntimeReady{Limits: limits(status)}) == nil {
-			e.resolve()
 			e.awaitLost(s.ctx)
 		}
 		if ctx.Err() == nil {
-			e.up.Store(false)
+			e.runtime.up.Store(false)
 			e.deps.Logger.Warn("runtime lost; its models are loaded again when it is back")
 			e.deps.Publisher.PublishRuntime(syncv1.RuntimeState_RUNTIME_STATE_UNAVAILABLE, "the connection to the runtime was lost")
 			_ = e.call(ctx, machine.RuntimeLost{})
 		}
 		e.resolve()
 		s.end()
+		pause(ctx, statusInterval) // What just died is not back at once.
 	}
 }
 
@@ -78,7 +78,7 @@ func limits(status runtimes.Status) machine.Limits {
 // awaitReady looks until the runtime is ready and empty. False: ctx ended.
 func (e *Executor) awaitReady(ctx context.Context) (runtimes.Status, bool) {
 	state, said := syncv1.RuntimeState_RUNTIME_STATE_STARTING, ""
-	if e.session.Load() != nil {
+	if e.runtime.session.Load() != nil {
 		state = syncv1.RuntimeState_RUNTIME_STATE_UNAVAILABLE
 	}
 	for {
@@ -94,12 +94,22 @@ func (e *Executor) awaitReady(ctx context.Context) (runtimes.Status, bool) {
 			e.deps.Logger.Info("runtime not ready", "error", message)
 			e.deps.Publisher.PublishRuntime(state, message)
 		}
-		select {
-		case <-time.After(statusInterval):
-		case <-ctx.Done():
+		if !pause(ctx, statusInterval) {
 			return runtimes.Status{}, false
 		}
 		e.resolve() // That the runtime is down is known; nobody needs to wait for that.
+	}
+}
+
+// pause waits; false when ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
@@ -133,7 +143,7 @@ func (e *Executor) awaitLost(ctx context.Context) {
 		select {
 		case <-lost:
 			return
-		case <-e.suspected:
+		case <-e.runtime.suspected:
 			if _, err := e.status(ctx); err != nil {
 				return
 			}
@@ -146,11 +156,11 @@ func (e *Executor) awaitLost(ctx context.Context) {
 // TryAcquire finds nothing and Acquire waits. It returns at once.
 func (e *Executor) Suspect() {
 	doubt := make(chan struct{})
-	if !e.doubt.CompareAndSwap(nil, &doubt) {
+	if !e.runtime.doubt.CompareAndSwap(nil, &doubt) {
 		return // Somebody was first.
 	}
 	select {
-	case e.suspected <- struct{}{}:
+	case e.runtime.suspected <- struct{}{}:
 	default:
 	}
 	select {
@@ -162,14 +172,14 @@ func (e *Executor) Suspect() {
 
 // resolve ends the doubt: whatever there was to know has been told to the machine.
 func (e *Executor) resolve() {
-	if doubt := e.doubt.Swap(nil); doubt != nil {
+	if doubt := e.runtime.doubt.Swap(nil); doubt != nil {
 		close(*doubt)
 	}
 }
 
 // inDoubt waits while there is doubt whether the runtime lives.
 func (e *Executor) inDoubt(ctx context.Context) error {
-	doubt := e.doubt.Load()
+	doubt := e.runtime.doubt.Load()
 	if doubt == nil {
 		return nil
 	}
@@ -186,14 +196,14 @@ func (e *Executor) inDoubt(ctx context.Context) error {
 // Forgot asks the runtime whether it still holds a model that it was thought to hold, after it answered a request with
 // NOT_FOUND. True: it does not, and the next Acquire has the model loaded again. False: it does, or cannot be asked.
 func (e *Executor) Forgot(ctx context.Context, modelID string) bool {
-	value, ok := e.served.Load(modelID)
+	value, ok := e.requests.served.Load(modelID)
 	if !ok {
 		return true // Somebody else has found out already.
 	}
 	found, _ := value.(*served)
 	id := found.copy.ID()
 	// However many requests were answered so, the runtime is asked once about one copy.
-	answer, err, _ := e.holds.Do(strconv.FormatUint(uint64(id), 10), func() (any, error) {
+	answer, err, _ := e.runtime.holds.Do(strconv.FormatUint(uint64(id), 10), func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), holdsTimeout)
 		defer cancel()
 		var holds bool

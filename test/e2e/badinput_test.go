@@ -38,7 +38,7 @@ func TestBadDeclarations(t *testing.T) {
 		"bucket.yaml":       replace(fakeService("bucket", good), bucket, "no-such-bucket"),
 		"prefix.yaml":       fakeService("prefix", "no/such/prefix"),
 		"broken.yaml":       fakeService("broken", broken),
-		"huge.yaml":         replace(fakeService("huge", huge), "annotations:", "annotations:\n    wasmesh.dev/model-size: \"524288000\""),
+		"huge.yaml":         sized(fakeService("huge", huge), 500*mib),
 		"malformed.yaml":    "apiVersion: v1\nkind: Secret\n  metadata: [\n",
 	}
 	m := up(t, files)

@@ -63,8 +63,8 @@ func TestKilledControllerIsNotMissed(t *testing.T) {
 	s3 := newStore(t)
 	m := up(t, map[string]string{
 		"secret.yaml": s3.secret(), "runtime.yaml": fakeRuntime(50 * mib),
-		"a.yaml": fakeService("a", s3.putFake("a", behaviour{SizeBytes: 30 * mib})),
-		"b.yaml": fakeService("b", s3.putFake("b", behaviour{SizeBytes: 30 * mib})),
+		"a.yaml": sized(fakeService("a", s3.putFake("a", behaviour{SizeBytes: 30 * mib})), 30*mib),
+		"b.yaml": sized(fakeService("b", s3.putFake("b", behaviour{SizeBytes: 30 * mib})), 30*mib),
 	})
 	client := m.grpcClient()
 	m.untilLoaded("a")

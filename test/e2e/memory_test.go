@@ -42,14 +42,14 @@ func waitTogether(t *testing.T, args ...string) (answered, refused int) {
 	s3 := newStore(t)
 	m := up(t, map[string]string{
 		"secret.yaml": s3.secret(), "runtime.yaml": fakeRuntime(100 * mib),
-		"filler.yaml": fakeService("filler", s3.putFake("filler", behaviour{SizeBytes: 60 * mib})),
+		"filler.yaml": sized(fakeService("filler", s3.putFake("filler", behaviour{SizeBytes: 60 * mib})), 60*mib),
 	}, args...)
 	client := m.grpcClient()
 	m.untilLoaded("filler")
 	if _, err := infer(t.Context(), client, "filler"); err != nil {
 		t.Fatal(err)
 	}
-	m.write("cold.yaml", fakeService("cold", s3.putFake("cold", behaviour{SizeBytes: 60 * mib, LoadMS: 4000})))
+	m.write("cold.yaml", sized(fakeService("cold", s3.putFake("cold", behaviour{SizeBytes: 60 * mib, LoadMS: 4000})), 60*mib))
 	m.until("cold", "waits for a request", func(s service) bool { return s.active() == "Standby" })
 
 	pid := m.process("fake-1.x-0").PID

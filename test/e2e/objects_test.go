@@ -3,9 +3,10 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
+	"strings"
 	"testing"
+
+	"gocloud.dev/blob"
 
 	"github.com/wasmesh/wasmesh/test/s3server"
 )
@@ -16,39 +17,38 @@ const (
 	secretKey = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 )
 
-// store is a real S3 server whose bucket is a directory.
+// store is a real S3 server with one bucket.
 type store struct {
-	t   *testing.T
-	dir string
-	url string
+	t      *testing.T
+	bucket *blob.Bucket
+	url    string
 }
 
 func newStore(t *testing.T) *store {
 	t.Helper()
-	s := &store{t: t, dir: t.TempDir()}
-	if err := os.MkdirAll(filepath.Join(s.dir, bucket), 0o755); err != nil {
-		t.Fatal(err)
-	}
 	server, err := s3server.Start(t.Context(), s3server.Config{
-		Binary: tool(t, "tools/versitygw", "tool-versitygw"), Dir: s.dir, AccessKey: accessKey, SecretKey: secretKey,
-		Address: freeAddress(t),
+		Binary: tool(t, "tools/versitygw", "tool-versitygw"), Dir: t.TempDir(), AccessKey: accessKey, SecretKey: secretKey,
+		Region: "us-south",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { server.Stop() })
-	s.url = server.URL()
+	if err := server.MakeBucket(bucket); err != nil {
+		t.Fatal(err)
+	}
+	s := &store{t: t, url: server.URL()}
+	if s.bucket, err = server.Bucket(t.Context(), bucket); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.bucket.Close() })
 	return s
 }
 
 // put writes one object.
 func (s *store) put(path string, content []byte) {
 	s.t.Helper()
-	target := filepath.Join(s.dir, bucket, path)
-	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
-		s.t.Fatal(err)
-	}
-	if err := os.WriteFile(target, content, 0o644); err != nil {
+	if err := s.bucket.WriteAll(s.t.Context(), path, content, nil); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -121,6 +121,11 @@ spec:
     memBufferBytes: %d
     modelLoadingTimeoutMillis: 60000
 `, capacity+buffer, buffer)
+}
+
+// sized declares the model's size, as its owner would: the artifact of a fake model says little about it.
+func sized(service string, bytes int64) string {
+	return strings.Replace(service, "  annotations:\n", fmt.Sprintf("  annotations:\n    wasmesh.dev/model-size: \"%d\"\n", bytes), 1)
 }
 
 // fakeService is an InferenceService of the fake runtime over one path of the bucket.

@@ -17,7 +17,7 @@ func TestMoreModelsThanMemory(t *testing.T) {
 	files := map[string]string{"secret.yaml": s3.secret(), "runtime.yaml": fakeRuntime(capacity)}
 	for i := range models {
 		name := fmt.Sprintf("model-%d", i)
-		files[name+".yaml"] = fakeService(name, s3.putFake(name, behaviour{SizeBytes: 30 * mib, LoadMS: 5}))
+		files[name+".yaml"] = sized(fakeService(name, s3.putFake(name, behaviour{SizeBytes: 30 * mib, LoadMS: 5})), 30*mib)
 	}
 	m := up(t, files)
 	m.untilLoaded("model-0")
@@ -79,14 +79,14 @@ func TestConcurrentFirstRequestsShareOneLoad(t *testing.T) {
 		"secret.yaml":  s3.secret(),
 		"runtime.yaml": fakeRuntime(100 * mib),
 		// The filler is used last and takes the memory, so that the other is not loaded before somebody asks for it.
-		"filler.yaml": fakeService("filler", s3.putFake("filler", behaviour{SizeBytes: 60 * mib})),
+		"filler.yaml": sized(fakeService("filler", s3.putFake("filler", behaviour{SizeBytes: 60 * mib})), 60*mib),
 	})
 	client := m.grpcClient()
 	m.untilLoaded("filler")
 	if _, err := infer(t.Context(), client, "filler"); err != nil {
 		t.Fatal(err)
 	}
-	m.write("cold.yaml", fakeService("cold", s3.putFake("cold", behaviour{SizeBytes: 60 * mib, LoadMS: 500})))
+	m.write("cold.yaml", sized(fakeService("cold", s3.putFake("cold", behaviour{SizeBytes: 60 * mib, LoadMS: 500})), 60*mib))
 	m.until("cold", "waits for a request", func(s service) bool { return s.active() == "Standby" })
 	before, err := m.metrics("fake-1.x-0")
 	if err != nil {

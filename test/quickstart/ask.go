@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/wasmesh/wasmesh/test/process"
+	"github.com/wasmesh/wasmesh/sdk/cmd/wasmesh/process"
 )
 
 // answerTimeout bounds the wait for the first answer: starting the runtime and loading the model take seconds.
@@ -112,19 +112,15 @@ func askGRPC(ctx context.Context, c config) (string, error) {
 	return strings.TrimSpace(answer.String()), nil
 }
 
-// nextCommands are lines to paste into another terminal, at the top of the clone.
-func nextCommands(c config) string {
-	dataDir := ""
-	if c.dataDir != defaultDataDir {
-		dataDir = " --data-dir " + c.dataDir
-	}
+// byHand are lines to paste into another terminal, at the top of the clone: the requests that were just sent. What else
+// to try, `wasmesh up` says.
+func byHand(c config) string {
 	return fmt.Sprintf(`
-The mesh stays up until Ctrl-C. Try, in another terminal:
+The same by hand, in another terminal:
   curl http://%[1]s/v2/models/%[2]s/infer -d @%[3]s
   make tool-grpcurl
   bin/tools/grpcurl -plaintext -import-path sdk/proto -proto inference/inference.proto -d @ \
     %[4]s inference.GRPCInferenceService.ModelInfer < %[5]s
-  bin/wasmesh get isvc%[6]s
-  bin/wasmesh describe isvc %[2]s%[6]s
-`, c.restAddress, model, restRequest, c.grpcAddress, grpcRequest, dataDir)
+The mesh stays up until Ctrl-C.
+`, c.restAddress, model, restRequest, c.grpcAddress, grpcRequest)
 }

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/wasmesh/wasmesh/test/process"
+	"github.com/wasmesh/wasmesh/sdk/cmd/wasmesh/process"
 	"github.com/wasmesh/wasmesh/test/s3server"
 )
 
@@ -69,7 +69,7 @@ func serve(ctx context.Context, c config, out io.Writer) error {
 	if c.once {
 		return nil
 	}
-	fmt.Fprint(out, nextCommands(c))
+	fmt.Fprint(out, byHand(c))
 	<-ctx.Done()
 	return context.Cause(ctx)
 }

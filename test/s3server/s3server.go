@@ -19,7 +19,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/wasmesh/wasmesh/test/process"
+	"github.com/wasmesh/wasmesh/sdk/cmd/wasmesh/process"
 )
 
 const (

@@ -73,7 +73,7 @@ func (m *Machine) mayOffer(mo *model) bool {
 func (m *Machine) fill() {
 	b := &m.background
 	b.more = false
-	if !m.ready || len(m.queue) > 0 || b.pending.len()+b.standby.len() == 0 || !m.mayStart() {
+	if !m.runtime.ready || len(m.queue) > 0 || b.pending.len()+b.standby.len() == 0 || !m.mayStart() {
 		return
 	}
 	m.followActive()
@@ -215,7 +215,7 @@ func (m *Machine) followActive() {
 func (m *Machine) nextFill() time.Time {
 	b := &m.background
 	switch {
-	case !m.ready || len(m.queue) > 0 || b.pending.len()+b.standby.len() == 0:
+	case !m.runtime.ready || len(m.queue) > 0 || b.pending.len()+b.standby.len() == 0:
 		return noTime
 	case m.step.now.Before(b.startAt) && (b.pending.len() > 0 || m.lookDue()):
 		return b.startAt

@@ -72,8 +72,10 @@ const (
 	createdAgo = time.Hour
 	// unloadRetry is the pause before a refused unload is tried again.
 	unloadRetry = 5 * time.Second
-	// considerPerStep bounds the background models that one Step looks at, and standbyPerPass those of them that were
-	// looked at before, so that ten thousand creations never hold up the answers to requests.
+	// queueRetry is what a request is told that finds the queue full.
+	queueRetry = time.Second
+	// considerPerStep bounds the models that one Step looks at, in the queue and in the background, and standbyPerPass
+	// those that were looked at before, so that ten thousand creations never hold up the answers to requests.
 	considerPerStep = 256
 	standbyPerPass  = 32
 	// recheck is how often Standby models are looked at though nothing happened, and recheckSwitch while an alias is

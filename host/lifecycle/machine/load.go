@@ -118,7 +118,7 @@ func (m *Machine) resize(mo *model, need modelcache.Resources) bool {
 // advance lets every model go on whose memory has come free: those the runtime has loaded are committed; those on disk
 // are loaded, as many at once as the runtime takes, requested ones first.
 func (m *Machine) advance() {
-	if !m.ready {
+	if !m.runtime.ready {
 		return
 	}
 	running := slices.Clone(m.running)
@@ -164,7 +164,7 @@ func (m *Machine) mayLoad(mo *model) bool {
 }
 
 // loads is how many loads the runtime takes at once.
-func (m *Machine) loads() int { return cmp.Or(m.limits.Loads, m.config.Loads) }
+func (m *Machine) loads() int { return cmp.Or(m.runtime.limits.Loads, m.config.Loads) }
 
 func (m *Machine) loadDone(ev LoadDone) {
 	mo, ok := m.find(ev.ID, Loading)

@@ -18,29 +18,38 @@ import (
 //   - a waiter waits for a model that is Queued, Estimating, Pulling, Loading, Sizing or Draining, so that there is
 //     always something under way, or some memory to wait for, that ends its wait.
 type Machine struct {
-	config   Config
-	ledger   *modelcache.Ledger
-	models   map[string]*model
-	copies   map[modelcache.CopyID]*model // By model.copyID, where that is not 0.
-	queue    []*model                     // Queued with a request waiting, by arrival.
-	running  []*model                     // From Estimating to Sizing.
-	draining []*model
-	history  *simplelru.LRU[string, learned]
+	config  Config
+	ledger  *modelcache.Ledger
+	history *simplelru.LRU[string, learned]
 
+	models map[string]*model
+	copies map[modelcache.CopyID]*model // By model.copyID, where that is not 0.
+	count  [states]int                  // Models by state.
+
+	queue      []*model // Queued with a request waiting, by arrival.
+	running    []*model // From Estimating to Sizing.
+	draining   []*model
 	background background
 	due        modelHeap
 
-	// ready: the runtime takes loads, under these limits.
+	runtime runtimeState
+	waiting int // Sum of waiters.
+	given   numbers
+	timer   time.Time // What the last SetTimer asked for.
+	step    step
+}
+
+// runtimeState is what the machine knows of the runtime.
+type runtimeState struct {
+	// ready: it takes loads, under these limits.
 	ready  bool
 	limits Limits
+}
 
-	waiting  int // Sum of waiters.
-	arrivals uint64
-	lastID   modelcache.CopyID
-	count    [states]int // Models by state.
-	timer    time.Time   // What the last SetTimer asked for.
-
-	step step
+// numbers is what was given out last of numbers that are never given out again.
+type numbers struct {
+	id      modelcache.CopyID
+	arrival uint64
 }
 
 // step is the part of a Machine that lives for one Step.
@@ -170,8 +179,8 @@ func regroup(group []*model, mo *model, belongs bool) []*model {
 // name gives the model's next undertaking an id of its own.
 func (m *Machine) name(mo *model) modelcache.CopyID {
 	m.unname(mo)
-	m.lastID++
-	mo.copyID = m.lastID
+	m.given.id++
+	mo.copyID = m.given.id
 	m.copies[mo.copyID] = mo
 	return mo.copyID
 }

@@ -68,7 +68,7 @@ func served(effect Effect) bool {
 // answerAll has everything that is under way succeed.
 func answerAll(t *testing.T, m *Machine, now time.Time) {
 	t.Helper()
-	for id := modelcache.CopyID(1); id <= m.lastID; id++ {
+	for id := modelcache.CopyID(1); id <= m.given.id; id++ {
 		m.Step(now, Estimated{ID: id, Bytes: 1})
 		m.Step(now, Pulled{ID: id, Artifact: Artifact{Bytes: 1}})
 		m.Step(now, LoadDone{ID: id})

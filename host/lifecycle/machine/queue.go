@@ -30,8 +30,8 @@ func (m *Machine) wanted(ev Wanted) {
 		return
 	}
 	if !mo.wanted() {
-		m.arrivals++
-		mo.arrived = m.arrivals
+		m.given.arrival++
+		mo.arrived = m.given.arrival
 	}
 	mo.waiters = append(mo.waiters, ev.Waiter)
 	m.waiting++
@@ -45,15 +45,19 @@ func (m *Machine) wanted(ev Wanted) {
 
 // full says why one more request may not wait.
 func (m *Machine) full(mo *model) *route.Error {
-	if n := len(mo.waiters); n >= m.config.WaitersPerModel {
-		return route.Errorf(route.QueueFull,
+	var err *route.Error
+	switch n := len(mo.waiters); {
+	case n >= m.config.WaitersPerModel:
+		err = route.Errorf(route.QueueFull,
 			"%d requests already wait for model %q to load (limit %d); try again later", n, mo.id, m.config.WaitersPerModel)
-	}
-	if m.waiting >= m.config.Waiters {
-		return route.Errorf(route.QueueFull,
+	case m.waiting >= m.config.Waiters:
+		err = route.Errorf(route.QueueFull,
 			"%d requests already wait for models to load on this host (limit %d); try again later", m.waiting, m.config.Waiters)
+	default:
+		return nil
 	}
-	return nil
+	err.RetryAfter = queueRetry
+	return err
 }
 
 // waiterGone forgets one request. A load that nobody waits for any more goes on in the background: who asked once is
@@ -127,20 +131,22 @@ func (m *Machine) dequeue(mo *model) {
 // admit starts on the models for which requests wait, by arrival. One that finds no room waits for some; those behind it
 // that do find room pass it by, for a model that must wait for others' requests to end should not hold up everybody.
 func (m *Machine) admit() {
-	if !m.ready {
+	if !m.runtime.ready {
 		return
 	}
 	var refused *modelcache.NoRoomError
-	for _, mo := range slices.Clone(m.queue) {
+	for _, mo := range slices.Clone(m.queue[:min(len(m.queue), considerPerStep)]) {
+		mayEstimate, mayPull := m.count[Estimating] < m.config.Estimates, m.count[Pulling] < m.config.Pulls
+		known := m.sizeKnown(mo)
 		switch {
+		case !mayEstimate && !mayPull:
+			return
 		case mo.files.cleaning:
 			// FilesRemoved brings us back.
-		case !m.sizeKnown(mo):
-			if m.count[Estimating] < m.config.Estimates {
-				m.estimate(mo)
-			}
-		case m.count[Pulling] >= m.config.Pulls:
-			// The end of a pull brings us back.
+		case !known && mayEstimate:
+			m.estimate(mo)
+		case !known || !mayPull:
+			// The end of what is running brings us back.
 		case refused != nil && !refused.Free.Plus(refused.Evictable).Covers(m.need(mo)):
 			// What was too little for one ahead is too little for this one.
 		default:

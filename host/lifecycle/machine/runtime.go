@@ -11,13 +11,13 @@ import (
 // runtimeReady starts from an empty runtime. What was loaded in the former comes back in the background, and everything
 // that requests wait for comes first.
 func (m *Machine) runtimeReady(ev RuntimeReady) {
-	if m.ready {
+	if m.runtime.ready {
 		m.runtimeLost() // Nobody noticed.
 	}
 	before := m.ledger.Stats().Capacity
 	capacity := smaller(m.config.Capacity, ev.Limits.Capacity)
-	m.limits = ev.Limits
-	m.ready = true
+	m.runtime.limits = ev.Limits
+	m.runtime.ready = true
 	m.ledger.Reset(capacity)
 	m.background.lookAt = noTime
 	if capacity != before {
@@ -39,7 +39,7 @@ func smaller(a, b modelcache.Resources) modelcache.Resources {
 // is in line again, with its waiters. Pulls and estimates do not need the runtime and go on; a pull finds its reservation
 // void when it ends.
 func (m *Machine) runtimeLost() {
-	m.ready = false
+	m.runtime.ready = false
 	m.ledger.Reset(m.ledger.Stats().Capacity)
 	for _, id := range slices.Sorted(maps.Keys(m.copies)) {
 		mo := m.copies[id]

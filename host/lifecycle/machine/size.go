@@ -57,7 +57,7 @@ func (m *Machine) needLoaded(mo *model, reported int64) modelcache.Resources {
 func (m *Machine) inMemory(bytes int64) int64 {
 	switch {
 	case bytes <= 0:
-		return max(m.limits.DefaultModelBytes, 1)
+		return max(m.runtime.limits.DefaultModelBytes, 1)
 	case bytes > math.MaxInt64/5*4:
 		return math.MaxInt64
 	}
