@@ -11,6 +11,8 @@ MAKEFLAGS += --no-print-directory
 # The same flags for programs and tests, so that one build cache serves both.
 GO_FLAGS := -trimpath
 GO_BUILD := CGO_ENABLED=0 go build $(GO_FLAGS)
+# A first build downloads some hundred modules; a line for each hides the phases.
+NO_DOWNLOADS := 2>&1 | { grep -v '^go: downloading' || true; }
 
 PROGRAMS := ./sdk/cmd/wasmesh ./host/cmd/wasmesh-host ./controller/cmd/wasmesh-controller ./runtimes/fake/cmd/fake-runtime
 
@@ -33,7 +35,7 @@ quickstart: ## serve the tutorial's model with everything real, ask it over REST
 build: ## build the programs into bin/ (needs Go only)
 	@echo "building bin/: $(notdir $(PROGRAMS))"
 	@mkdir -p bin
-	@$(GO_BUILD) -o bin/ $(PROGRAMS)
+	@$(GO_BUILD) -o bin/ $(PROGRAMS) $(NO_DOWNLOADS)
 
 .PHONY: test
 test: test-deps ## install what tests need and run them all, the concurrent packages with the race detector as well
@@ -89,7 +91,7 @@ test-deps: ## install what tests need: programs, versitygw, grpcurl, MLServer, s
 
 .PHONY: quickstart-deps
 quickstart-deps: build samples tool-versitygw
-	@$(GO_BUILD) -o bin/quickstart ./test/quickstart
+	@$(GO_BUILD) -o bin/quickstart ./test/quickstart $(NO_DOWNLOADS)
 
 .PHONY: runtime-mlserver
 runtime-mlserver: ## install MLServer where the launcher looks for runtimes (Python 3.11 or 3.12; PYTHON= names one)

@@ -66,7 +66,7 @@ func (m *mesh) sampleLedger(ctx context.Context, host string) (highest float64) 
 		case <-ticker.C:
 		}
 		if series, err := m.metrics(host); err == nil {
-			highest = max(highest, sum(series, "wasmesh_ledger_bytes"))
+			highest = max(highest, series["wasmesh_ledger_used_bytes"]+series["wasmesh_ledger_reserved_bytes"]+series["wasmesh_ledger_draining_bytes"])
 		}
 	}
 }

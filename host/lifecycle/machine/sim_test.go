@@ -407,7 +407,7 @@ func runSim(t *testing.T, seed uint64) *sim {
 }
 
 func TestSimulation(t *testing.T) {
-	seeds := uint64(6000)
+	seeds := uint64(300)
 	reached := map[State]int{}
 	for seed := range seeds {
 		s := runSim(t, seed)

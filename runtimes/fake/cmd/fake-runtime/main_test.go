@@ -15,7 +15,7 @@ import (
 	"github.com/wasmesh/wasmesh/runtimes/fake"
 	"github.com/wasmesh/wasmesh/runtimes/runtimetest"
 	"github.com/wasmesh/wasmesh/runtimes/spi"
-	"github.com/wasmesh/wasmesh/test/process"
+	"github.com/wasmesh/wasmesh/sdk/cmd/wasmesh/process"
 )
 
 // asProgram makes this test binary behave as the program.
