@@ -26,7 +26,7 @@ func TestBadDeclarations(t *testing.T) {
 		return strings.Replace(yaml, old, new, 1)
 	}
 	files := map[string]string{
-		"secret.yaml":       s3.secret() + "  wrong: |\n    " + `{"type":"s3","access_key_id":"AKIAWRONG","secret_access_key":"nonsense","endpoint_url":"` + s3.url + `","bucket":"` + bucket + `"}` + "\n",
+		"secret.yaml":       s3.secret() + "  wrong: |\n    " + `{"type":"s3","access_key_id":"AKIAWRONG","secret_access_key":"nonsense","endpoint_url":"` + s3.url + `","region":"us-south","bucket":"` + bucket + `"}` + "\n",
 		"runtime.yaml":      fakeRuntime(100 * mib),
 		"good.yaml":         fakeService("good", good),
 		"format.yaml":       serviceOf("format", "no-such-format", good),
@@ -56,11 +56,11 @@ func TestBadDeclarations(t *testing.T) {
 		{"both", "InvalidPredictorSpec", "storageUri", true},
 		{"scheme", "InvalidPredictorSpec", "ftp", true},
 		{"secret-key", "ModelLoadFailed", "no-such-key", false},
-		{"credentials", "ModelLoadFailed", "wrong", false},
+		{"credentials", "ModelLoadFailed", "credentials", false},
 		{"bucket", "ModelLoadFailed", "no-such-bucket", false},
 		{"prefix", "ModelLoadFailed", "no/such/prefix", false},
 		{"broken", "ModelLoadFailed", "weights are upside down", false},
-		{"huge", "ModelLoadFailed", "524288000", false},
+		{"huge", "ModelLoadFailed", "needs 500.0 MiB, more than the whole capacity of 100.0 MiB", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			m.t = t
@@ -117,7 +117,7 @@ func TestMalformedYAMLNamesFileAndLine(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if !strings.Contains(out, "good.yaml") || !strings.Contains(out, "line") {
+		if !strings.Contains(out, "good.yaml:3: malformed YAML") {
 			return fmt.Errorf("warnings are: %s", out)
 		}
 		return nil

@@ -1,18 +1,20 @@
 package e2e
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/wasmesh/wasmesh/sdk/proto/inference"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
 
 // A runtime that is killed under load costs the requests that were in it, and nothing else.
 func TestKilledRuntimeComesBack(t *testing.T) {
-	const callers = 8
 	s3 := newStore(t)
 	m := up(t, map[string]string{
 		"secret.yaml": s3.secret(), "runtime.yaml": fakeRuntime(100 * mib),
@@ -23,39 +25,46 @@ func TestKilledRuntimeComesBack(t *testing.T) {
 	m.untilLoaded("b")
 	client := m.grpcClient()
 
-	running := startLoad(t.Context(), client, "a", callers)
-	m.eventually("requests flow", func() error {
-		if running.sent.Load() < 50 {
-			return errors.New("not yet")
-		}
-		return nil
+	m.killUnderLoad("runtime-fake-1.x-0", func(ctx context.Context) (*inference.ModelInferResponse, error) {
+		return infer(ctx, client, "a")
 	})
-	old := m.kill("runtime-fake-1.x-0")
+	// The other model comes back although nobody asks for it.
+	m.untilLoaded("b")
+}
+
+// killUnderLoad kills a runtime while requests flow and checks that only those that were in it fail, and that the others
+// are answered once it is back.
+func (m *mesh) killUnderLoad(runtime string, ask func(context.Context) (*inference.ModelInferResponse, error)) {
+	const callers, enough = 8, 50
+	m.t.Helper()
+	running := startLoad(m.t.Context(), callers, ask)
+	flow := func(what string, from int64) {
+		m.eventually(what, func() error {
+			if n := running.sent.Load(); n < from+enough {
+				return fmt.Errorf("%d requests so far", n)
+			}
+			return nil
+		})
+	}
+	flow("requests flow", 0)
+	old := m.kill(runtime)
 	m.eventually("the runtime is back", func() error {
-		if m.process("runtime-fake-1.x-0").PID == old {
+		if m.process(runtime).PID == old {
 			return errors.New("not yet")
 		}
 		return nil
 	})
-	atRestart := running.sent.Load()
-	m.eventually("requests flow again", func() error {
-		if running.sent.Load() < atRestart+50 {
-			return errors.New("not yet")
-		}
-		return nil
-	})
+	flow("requests flow again", running.sent.Load())
 	sent, errs := running.stop()
-	t.Logf("%d requests, %d failed: %v", sent, len(errs), first1(errs))
+	m.t.Logf("%d requests, %d failed: %v", sent, len(errs), firstOf(errs))
 	if len(errs) > callers {
-		t.Errorf("%d requests failed, but at most %d were in flight", len(errs), callers)
+		m.t.Errorf("%d requests failed, but at most %d were in flight; the last: %v", len(errs), callers, errs[len(errs)-1])
 	}
 	for _, err := range errs {
 		if status.Code(err) != codes.Unavailable {
-			t.Errorf("a request in flight ended with %v, want UNAVAILABLE", err)
+			m.t.Errorf("a request in flight ended with %v, want UNAVAILABLE", err)
 		}
 	}
-	// The other model comes back although nobody asks for it.
-	m.untilLoaded("b")
 }
 
 // Without the controller models are served, loaded and evicted; when it is back, status is right.

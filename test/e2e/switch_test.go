@@ -22,13 +22,13 @@ type load struct {
 	answeredBy map[string]int
 }
 
-func startLoad(ctx context.Context, client inference.GRPCInferenceServiceClient, name string, callers int) *load {
+func startLoad(ctx context.Context, callers int, ask func(context.Context) (*inference.ModelInferResponse, error)) *load {
 	ctx, cancel := context.WithCancel(ctx)
 	l := &load{cancel: cancel, answeredBy: make(map[string]int)}
 	for range callers {
 		l.callers.Go(func() {
 			for ctx.Err() == nil {
-				response, err := infer(ctx, client, name)
+				response, err := ask(ctx)
 				if ctx.Err() != nil {
 					return
 				}
@@ -68,7 +68,9 @@ func TestEditSwitchesAndBadEditIsBlocked(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	running := startLoad(t.Context(), client, "digits", 4)
+	running := startLoad(t.Context(), 4, func(ctx context.Context) (*inference.ModelInferResponse, error) {
+		return infer(ctx, client, "digits")
+	})
 	m.write("service.yaml", fakeService("digits", second))
 	m.eventually("the second model answers", func() error {
 		now, err := infer(t.Context(), client, "digits")
@@ -83,7 +85,7 @@ func TestEditSwitchesAndBadEditIsBlocked(t *testing.T) {
 	sent, errs := running.stop()
 	t.Logf("%d requests during the switch, by model: %v", sent, running.answeredBy)
 	if len(errs) > 0 || len(running.answeredBy) != 2 {
-		t.Errorf("%d of %d requests failed, first: %v; answered by %v", len(errs), sent, first1(errs), running.answeredBy)
+		t.Errorf("%d of %d requests failed, first: %v; answered by %v", len(errs), sent, firstOf(errs), running.answeredBy)
 	}
 
 	m.write("service.yaml", fakeService("digits", "fake/no-such-model.json"))
@@ -119,7 +121,7 @@ func TestEditSwitchesAndBadEditIsBlocked(t *testing.T) {
 	})
 }
 
-func first1(errs []error) error {
+func firstOf(errs []error) error {
 	if len(errs) == 0 {
 		return nil
 	}

@@ -1,12 +1,16 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/wasmesh/wasmesh/sdk/proto/inference"
+	"google.golang.org/protobuf/encoding/protojson"
 )
 
 // The tutorial of ModelMesh, on the YAML that the quickstart uses: real MLServer, real S3, real model.
@@ -90,9 +94,9 @@ func TestTutorial(t *testing.T) {
 		}
 	})
 	for name, prefix := range map[string]string{
-		"example-sklearn-storage-key": "isvc-6b2eb0b8bf",
-		"example-sklearn-legacy":      "isvc-3642375d03",
-		"example-sklearn-predictor":   "ksp-",
+		"example-sklearn-storage":   "isvc-6b2eb0b8bf",
+		"example-sklearn-legacy":    "isvc-3642375d03",
+		"example-sklearn-predictor": "ksp-",
 	} {
 		t.Run(name, func(t *testing.T) {
 			m.t = t
@@ -111,6 +115,22 @@ func TestTutorial(t *testing.T) {
 		if reason != "ModelLoadFailed" || message == "" {
 			t.Errorf("failure %s: %q", reason, message)
 		}
+	})
+	t.Run("MLServer is killed", func(t *testing.T) {
+		m.t = t
+		client := m.grpcClient()
+		var request inference.ModelInferRequest
+		content, err := os.ReadFile(filepath.Join(examples, "quickstart-requests/input-grpc.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := protojson.Unmarshal(content, &request); err != nil {
+			t.Fatal(err)
+		}
+		m.killUnderLoad("runtime-mlserver-1.x-0", func(ctx context.Context) (*inference.ModelInferResponse, error) {
+			return client.ModelInfer(ctx, &request)
+		})
+		m.untilLoaded("example-sklearn-storage")
 	})
 	m.t = t
 }
