@@ -11,9 +11,9 @@ import (
 	"github.com/wasmesh/wasmesh/runtimes"
 	"github.com/wasmesh/wasmesh/runtimes/mlserver"
 	"github.com/wasmesh/wasmesh/runtimes/runtimetest"
+	"github.com/wasmesh/wasmesh/sdk/cmd/wasmesh/process"
 	"github.com/wasmesh/wasmesh/sdk/proto/inference"
 	"github.com/wasmesh/wasmesh/test/installed"
-	"github.com/wasmesh/wasmesh/sdk/cmd/wasmesh/process"
 )
 
 // server is a real MLServer, started as the launcher starts it.
