@@ -39,7 +39,7 @@ func loadTable(dir string) (*Table, error) {
 		}
 		return emptyTable(), err
 	}
-	return emptyTable().with(update.GetVersion(), update.GetUpserts(), nil), nil
+	return NewTable(update.GetVersion(), update.GetUpserts()...), nil
 }
 
 // saveCredentials keeps what the host needs to load models when it restarts without its controller. Mode 0600; in a

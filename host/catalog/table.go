@@ -17,6 +17,11 @@ type Table struct {
 // emptyTable is what a host without controller and without disk starts from; it is not complete.
 func emptyTable() *Table { return &Table{} }
 
+// NewTable makes the table of these rows; the rows must not be changed afterwards.
+func NewTable(version *syncv1.Version, rows ...*syncv1.Row) *Table {
+	return emptyTable().with(version, rows, nil)
+}
+
 func newTable(version *syncv1.Version, rows map[string]*syncv1.Row) *Table {
 	t := &Table{
 		version: version,

@@ -11,19 +11,25 @@ import (
 	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
 )
 
+// view is what names reads of the catalog: catalog.Client.
+type view interface {
+	Table() *catalog.Table
+	Hosts() []*syncv1.Hosts_Host
+}
+
 // names answers ingress from the catalog and from what this host last said of its copies.
 type names struct {
-	client   *catalog.Client
+	catalog  view
 	reporter *catalog.Reporter
 	// runtime is the ServingRuntime beside this host.
 	runtime string
 }
 
-func (n *names) Ready() bool { return n.client.Table().Complete() }
+func (n *names) Ready() bool { return n.catalog.Table().Complete() }
 
 // Resolve takes an alias or a concrete id.
 func (n *names) Resolve(name string) (ingress.Resolved, *route.Error) {
-	table := n.client.Table()
+	table := n.catalog.Table()
 	if !table.Complete() {
 		return ingress.Resolved{}, route.Errorf(route.NoHost, "this host has not received the catalog yet: try again in a moment")
 	}
@@ -50,7 +56,7 @@ func (n *names) Resolve(name string) (ingress.Resolved, *route.Error) {
 // elsewhere says which hosts to ask instead.
 func (n *names) elsewhere(name string, model *syncv1.Model) string {
 	var addresses []string
-	for _, host := range n.client.Hosts() {
+	for _, host := range n.catalog.Hosts() {
 		if slices.Contains(model.GetRuntimes(), host.GetRuntime()) {
 			addresses = append(addresses, fmt.Sprintf("%s (gRPC %s, REST %s)", host.GetId(), host.GetGrpcAddress(), host.GetRestAddress()))
 		}

@@ -160,7 +160,7 @@ func (n *node) buildServer(reporter *catalog.Reporter, registry *prometheus.Regi
 	n.server = ingress.New(ingress.Config{
 		MaxMessageBytes: n.config.MaxMessageBytes, WaitingBytes: n.config.WaitingBudgetBytes, Version: softwareVersion(),
 	}, ingress.Deps{
-		Catalog: &names{client: n.client, reporter: reporter, runtime: n.config.ServingRuntime},
+		Catalog: &names{catalog: n.client, reporter: reporter, runtime: n.config.ServingRuntime},
 		Models:  &models{executor: n.executor, runtime: n.runtime},
 		Log:     n.logger,
 		Metrics: registry,
