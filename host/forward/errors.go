@@ -62,7 +62,8 @@ type Memory interface {
 	Give(n int64)
 }
 
-// classify types a failure of an attempt. sent is whether the request's headers left.
+// classify types a failure of an attempt. sent is whether the request's headers left, on a connection that the server has
+// taken.
 func classify(ctx context.Context, up *upload, sent bool, err error) error {
 	if bad := up.failure(); bad != nil {
 		return bad
@@ -70,10 +71,25 @@ func classify(ctx context.Context, up *upload, sent bool, err error) error {
 	if cause := ctx.Err(); cause != nil {
 		return cause
 	}
+	if bad := unsendable(err); bad != nil && !sent {
+		return bad
+	}
 	if !sent || refused(err) {
 		return &Unsent{err}
 	}
 	return &Interrupted{err}
+}
+
+// unsendable types what net/http does not put on the wire at all: then the request is at fault and not the server, which
+// must not be doubted for it. net/http does not export these errors, so their text is all there is.
+func unsendable(err error) *RequestError {
+	switch text := err.Error(); {
+	case strings.Contains(text, "request header list larger than peer's advertised limit"):
+		return tooLarge("the request's metadata is larger than the model server takes: send less of it")
+	case strings.Contains(text, "invalid header field"), strings.Contains(text, "invalid HTTP header"):
+		return invalid("the request's metadata cannot be sent to the model server: %v", err)
+	}
+	return nil
 }
 
 // refused reports whether the server said that it did not process the stream (RFC 9113, 6.8 and 8.7). net/http does

@@ -147,7 +147,7 @@ func call(ctx context.Context, c *conn, head Head, up *upload) (*Stream, error) 
 
 	response, err := c.RoundTrip(request)
 	if err != nil {
-		err = classify(ctx, up, sent.Load(), err)
+		err = classify(ctx, up, sent.Load() && c.heard.Load(), err)
 		cancel()
 		return nil, err
 	}

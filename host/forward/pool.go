@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -44,6 +45,9 @@ type pool struct {
 // conn is one HTTP/2 connection. The fields are guarded by the pool's mu.
 type conn struct {
 	*http.ClientConn
+	// heard is set by the server's first byte. Before it nobody has taken the connection: it stands in the kernel's
+	// queue of a server that may be dead.
+	heard *atomic.Bool
 	calls int
 	// retired is set when the connection takes no more calls; the last one closes it.
 	retired bool
@@ -67,7 +71,12 @@ func newPool(address string) *pool {
 				MaxReceiveBufferPerStream:     streamWindow,
 			},
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return dialer.DialContext(ctx, network, endpoint)
+				raw, err := dialer.DialContext(ctx, network, endpoint)
+				if err != nil {
+					return nil, err
+				}
+				heard, _ := ctx.Value(heardKey{}).(*atomic.Bool)
+				return &listeningConn{raw, heard}, nil
 			},
 		},
 	}
@@ -117,8 +126,9 @@ func (p *pool) leastBusy() *conn {
 func (p *pool) dial(ctx context.Context) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
+	heard := new(atomic.Bool)
 	// The transport wants a host and port; DialContext knows better.
-	client, err := p.transport.NewClientConn(ctx, "http", "model-server:80")
+	client, err := p.transport.NewClientConn(context.WithValue(ctx, heardKey{}, heard), "http", "model-server:80")
 
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -131,9 +141,26 @@ func (p *pool) dial(ctx context.Context) (*conn, error) {
 		client.Close()
 		return nil, errPoolClosed
 	}
-	c := &conn{ClientConn: client, calls: 1}
+	c := &conn{ClientConn: client, heard: heard, calls: 1}
 	p.conns = append(p.conns, c)
 	return c, nil
+}
+
+// heardKey carries a conn's heard to the dialer.
+type heardKey struct{}
+
+// listeningConn notes that the server has said something.
+type listeningConn struct {
+	net.Conn
+	heard *atomic.Bool
+}
+
+func (c *listeningConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.heard.Store(true)
+	}
+	return n, err
 }
 
 // give returns a connection after a call.

@@ -5,33 +5,22 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/wasmesh/wasmesh/test/installed"
 )
 
 // patience bounds every wait of these tests; a machine under load is slow, and only a defect takes this long.
 const patience = 45 * time.Second
-
-// tool answers the path of a program that `make test` builds or installs, and fails when it is missing.
-func tool(t *testing.T, name, target string) string {
-	t.Helper()
-	path, err := filepath.Abs(filepath.Join("../../bin", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("%s is missing: run `make %s`", path, target)
-	}
-	return path
-}
 
 // mesh is one `wasmesh up` of a test.
 type mesh struct {
@@ -51,8 +40,9 @@ func up(t *testing.T, files map[string]string, args ...string) *mesh {
 	for name, content := range files {
 		m.write(name, content)
 	}
-	m.grpc, m.rest = freeAddress(t), freeAddress(t)
-	m.command = exec.Command(tool(t, "wasmesh", "build"), append([]string{
+	address := ownLoopback()
+	m.grpc, m.rest = address+":8033", address+":8008"
+	m.command = exec.Command(installed.Program(t, "wasmesh"), append([]string{
 		"up", "-f", m.sources, "--data-dir", m.data, "--grpc-address", m.grpc, "--rest-address", m.rest,
 	}, args...)...)
 	m.command.Stdout, m.command.Stderr = m.output, m.output
@@ -133,7 +123,7 @@ func (m *mesh) warnings() (string, error) {
 func (m *mesh) wasmesh(args ...string) (out, errs string, err error) {
 	ctx, cancel := context.WithTimeout(m.t.Context(), patience)
 	defer cancel()
-	command := exec.CommandContext(ctx, tool(m.t, "wasmesh", "build"), append(args, "--data-dir", m.data)...)
+	command := exec.CommandContext(ctx, installed.Program(m.t, "wasmesh"), append(args, "--data-dir", m.data)...)
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr
 	err = command.Run()
@@ -283,22 +273,14 @@ func alive(pid int) bool {
 	return len(fields) > 0 && string(fields[0]) != "Z"
 }
 
-// usedPorts keeps parallel fixtures of this process from being given one port twice.
-var usedPorts sync.Map
+// loopbacks counts the loopback addresses given out by this process.
+var loopbacks atomic.Uint32
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	for {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		address := listener.Addr().String()
-		listener.Close()
-		if _, used := usedPorts.LoadOrStore(address, true); !used {
-			return address
-		}
-	}
+// ownLoopback is an address of 127.0.0.0/8 that no other mesh of this test process uses, so that every mesh can have
+// ModelMesh's own ports, and no connection that happens to be open takes one of them.
+func ownLoopback() string {
+	pid, n := os.Getpid(), loopbacks.Add(1)
+	return fmt.Sprintf("127.%d.%d.%d", 1+pid%250, 1+pid/250%250, n)
 }
 
 // lockedBuffer collects output of a child while the test reads it.

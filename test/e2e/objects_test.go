@@ -8,6 +8,7 @@ import (
 
 	"gocloud.dev/blob"
 
+	"github.com/wasmesh/wasmesh/test/installed"
 	"github.com/wasmesh/wasmesh/test/s3server"
 )
 
@@ -27,7 +28,7 @@ type store struct {
 func newStore(t *testing.T) *store {
 	t.Helper()
 	server, err := s3server.Start(t.Context(), s3server.Config{
-		Binary: tool(t, "tools/versitygw", "tool-versitygw"), Dir: t.TempDir(), AccessKey: accessKey, SecretKey: secretKey,
+		Binary: installed.Tool(t, "versitygw"), Dir: t.TempDir(), AccessKey: accessKey, SecretKey: secretKey,
 		Region: "us-south",
 	})
 	if err != nil {

@@ -10,20 +10,18 @@ import (
 	"testing"
 
 	"github.com/wasmesh/wasmesh/sdk/proto/inference"
+	"github.com/wasmesh/wasmesh/test/installed"
 	"google.golang.org/protobuf/encoding/protojson"
 )
 
 // The tutorial of ModelMesh, on the YAML that the quickstart uses: real MLServer, real S3, real model.
 func TestTutorial(t *testing.T) {
-	examples, err := filepath.Abs("../../docs/examples")
+	examples := filepath.Join(installed.Root(t), "docs", "examples")
+	s3 := newStore(t)
+	samples := installed.SampleModels(t)
+	model, err := os.ReadFile(filepath.Join(samples.Dir, samples.Bucket, "sklearn/mnist-svm.joblib"))
 	if err != nil {
 		t.Fatal(err)
-	}
-	s3 := newStore(t)
-	samples := filepath.Join("../../bin/samples", bucket)
-	model, err := os.ReadFile(filepath.Join(samples, "sklearn/mnist-svm.joblib"))
-	if err != nil {
-		t.Fatalf("%v: run `make samples`", err)
 	}
 	s3.put("sklearn/mnist-svm.joblib", model)
 	s3.put("sklearn/not-a-joblib.joblib", []byte("this is not a model"))
@@ -71,8 +69,8 @@ func TestTutorial(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		command := exec.CommandContext(t.Context(), tool(t, "tools/grpcurl", "tool-grpcurl"), "-plaintext",
-			"-import-path", "../../sdk/proto", "-proto", "inference/inference.proto", "-d", string(request),
+		command := exec.CommandContext(t.Context(), installed.Tool(t, "grpcurl"), "-plaintext",
+			"-import-path", filepath.Join(installed.Root(t), "sdk", "proto"), "-proto", "inference/inference.proto", "-d", string(request),
 			m.grpc, "inference.GRPCInferenceService.ModelInfer")
 		out, err := command.CombinedOutput()
 		if err != nil {
