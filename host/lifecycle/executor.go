@@ -39,7 +39,7 @@ const (
 	DefaultLoadTimeout = 90 * time.Second
 	// estimateTimeout and pullTimeout end what hangs. A pull makes progress for as long as it runs, or storage ends it;
 	// an hour is for the largest models on slow lines.
-	estimateTimeout = time.Minute
+	estimateTimeout = 30 * time.Second
 	pullTimeout     = time.Hour
 	// unloadTimeout is generous: memory that is not known to be free cannot be given to another.
 	unloadTimeout = time.Minute
@@ -52,6 +52,8 @@ const (
 	removalsAtOnce = 2
 	// eventBuffer lets a burst of results be handed over without waiting; its size matters little.
 	eventBuffer = 64
+	// idlePause is the least time between two looks at what has become idle.
+	idlePause = time.Millisecond
 	// figuresInterval is how often load figures are published.
 	figuresInterval = time.Second
 )
@@ -178,6 +180,11 @@ func (e *Executor) loop(ctx context.Context) (err error) {
 	defer e.work.timer.Stop()
 	figures := time.NewTicker(figuresInterval)
 	defer figures.Stop()
+	// After an Idle, the next waits a moment: copies under heavy traffic become idle all the time, and each look at all of
+	// them costs.
+	idle := e.idle
+	rested := time.NewTimer(0)
+	defer rested.Stop()
 	for {
 		select {
 		case d := <-e.events:
@@ -188,8 +195,12 @@ func (e *Executor) loop(ctx context.Context) (err error) {
 			if d.taken != nil {
 				close(d.taken)
 			}
-		case <-e.idle:
+		case <-idle:
 			e.step(ctx, machine.Idle{})
+			idle = nil
+			rested.Reset(idlePause)
+		case <-rested.C:
+			idle = e.idle
 		case <-e.work.timer.C:
 			e.step(ctx, machine.Tick{})
 		case <-figures.C:

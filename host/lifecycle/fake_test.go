@@ -35,7 +35,7 @@ type runtime struct {
 
 	// Programming.
 	loadTime time.Duration
-	// silence is how long a server that is down keeps who asks for its status waiting.
+	// silence is how long the server keeps who asks for its status waiting.
 	silence  time.Duration
 	loadErr  map[string]error
 	loadHook func(modelID string)
@@ -60,12 +60,16 @@ func (r *runtime) program(f func()) {
 
 var errDown = &runtimes.Error{Kind: runtimes.Unavailable, Message: "connection refused"}
 
-func (r *runtime) Status(context.Context) (runtimes.Status, error) {
+func (r *runtime) Status(ctx context.Context) (runtimes.Status, error) {
 	r.mu.Lock()
 	down, silence := r.down, r.silence
 	r.mu.Unlock()
+	select {
+	case <-time.After(silence):
+	case <-ctx.Done():
+		return runtimes.Status{}, ctx.Err()
+	}
 	if down {
-		time.Sleep(silence)
 		return runtimes.Status{}, errDown
 	}
 	r.mu.Lock()

@@ -2,7 +2,6 @@ package lifecycle
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
 	"github.com/wasmesh/wasmesh/host/lifecycle/machine"
@@ -41,7 +40,7 @@ func (e *Executor) perform(ctx context.Context, effect machine.Effect) {
 		e.work.removals.run(func() {
 			e.workers.Go(func() {
 				e.removeFiles(ctx, effect.Model)
-				e.post(delivery{event: machine.FilesRemoved{Model: effect.Model}, first: e.work.removals.done})
+				e.post(delivery{event: machine.FilesRemoved(effect), first: e.work.removals.done})
 			})
 		})
 	case machine.Publish:
@@ -185,7 +184,7 @@ func (e *Executor) publish(p machine.Publish) {
 	if p.State == machine.Failed {
 		e.deps.Logger.Warn("model failed", "model", p.Model, "reason", p.Failure.Reason.String(), "message", p.Failure.Message,
 			"attempts", p.Failure.Attempts, "retry_in", time.Until(p.Failure.RetryAt).Round(time.Second))
-	} else if e.deps.Logger.Enabled(context.Background(), slog.LevelDebug) {
+	} else {
 		e.deps.Logger.Debug("model state", "model", p.Model, "state", p.State.String())
 	}
 	if message := copyMessage(p); message != nil {

@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"cmp"
 	"context"
+	"errors"
 	"strconv"
 	"sync"
 	"time"
@@ -144,10 +145,29 @@ func (e *Executor) awaitLost(ctx context.Context) {
 		case <-lost:
 			return
 		case <-e.runtime.suspected:
-			if _, err := e.status(ctx); err != nil {
+			if !e.alive(ctx, lost) {
 				return
 			}
 			e.resolve()
+		}
+	}
+}
+
+// alive reports whether a runtime that is in doubt lives. One that does not answer in time may be busy, with a load for
+// one, and to take it for lost would cost all its models: it is asked again, for as long as its connection stands.
+func (e *Executor) alive(ctx context.Context, lost <-chan struct{}) bool {
+	for {
+		_, err := e.status(ctx)
+		if err == nil {
+			return true
+		}
+		if !errors.Is(err, context.DeadlineExceeded) {
+			return false
+		}
+		select {
+		case <-lost:
+			return false
+		default:
 		}
 	}
 }

@@ -98,18 +98,17 @@ func (l *Ledger) Unloaded(id CopyID) {
 }
 
 // Stall says that the runtime refused to unload a draining copy: it still counts, but nobody waits for it any more.
-// Reservations that did are given other victims, if there are any.
-func (l *Ledger) Stall(id CopyID, order []CopyID) []Victim {
+// Reservations that did are given other victims. False: there are not enough, so that some reservations lack memory which
+// nobody is about to give; they hold what they have got, and should be aborted.
+func (l *Ledger) Stall(id CopyID, order []CopyID) ([]Victim, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e, ok := l.leaving[id]
-	if !ok {
-		return nil
+	if e, ok := l.leaving[id]; ok {
+		e.stalled = true
 	}
-	e.stalled = true
-	// Too little room leaves the reservations waiting for whatever comes free next, the stalled copy included.
-	victims, _ := l.claim(Resources{}.Minus(l.spare(nil)).positive(), order)
-	return victims
+	missing := Resources{}.Minus(l.spare(nil)).positive()
+	victims, _ := l.claim(missing, order)
+	return victims, missing.IsZero() || victims != nil
 }
 
 // Reset says that the runtime holds nothing any more and now has this capacity. Every copy is closed and gone, and every
@@ -167,6 +166,19 @@ func (l *Ledger) Free() Resources {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.spare(nil).positive()
+}
+
+// Full reports whether nothing at all is free in some dimension that is counted.
+func (l *Ledger) Full() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	spare := l.spare(nil)
+	for d := range spare {
+		if l.capacity[d] > 0 && spare[d] <= 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // Snapshot answers every copy, resident and draining, by id.

@@ -152,6 +152,26 @@ func TestOneLargeVictimServesTwoReservations(t *testing.T) {
 	}
 }
 
+func TestFull(t *testing.T) {
+	l, _ := loaded(t, 100, 60)
+	if l.Full() || l.Free() != memory(40) {
+		t.Fatalf("full with %v free", l.Free())
+	}
+	if _, _, err := l.Reserve(8, memory(40), nil); err != nil {
+		t.Fatal(err)
+	}
+	if !l.Full() {
+		t.Fatalf("not full with %v free", l.Free())
+	}
+	l.Drain(1)
+	if l.Full() || l.Free() != memory(60) {
+		t.Fatalf("what is on its way does not count as free: %v", l.Free())
+	}
+	if New(Resources{}).Full() {
+		t.Fatal("full without any bound")
+	}
+}
+
 func TestMemoryGoesToTheOldestReservation(t *testing.T) {
 	l, _ := loaded(t, 100, 50, 50)
 	first, _, _ := l.Reserve(8, memory(50), []CopyID{1})
@@ -194,9 +214,12 @@ func TestGrowthBeyondTheReservation(t *testing.T) {
 func TestStalledVictimIsReplaced(t *testing.T) {
 	l, _ := loaded(t, 100, 50, 50)
 	r, _, _ := l.Reserve(9, memory(50), l.byRecency())
-	victims := l.Stall(1, l.byRecency())
-	if !reflect.DeepEqual(victimIDs(victims), []CopyID{2}) {
+	victims, ok := l.Stall(1, l.byRecency())
+	if !ok || !reflect.DeepEqual(victimIDs(victims), []CopyID{2}) {
 		t.Fatalf("victims %v, want 2 in place of the one that would not go", victimIDs(victims))
+	}
+	if victims, ok := l.Stall(2, l.byRecency()); ok || len(victims) != 0 {
+		t.Fatalf("victims %v, %v, though nothing is left to go", victimIDs(victims), ok)
 	}
 	l.Unloaded(2)
 	if !r.Ready() {

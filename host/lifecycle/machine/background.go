@@ -9,10 +9,11 @@ import (
 
 // background is what the machine does when no request waits: load what is new, bring back what had to go, try again
 // what failed. All of it gives way to requests: it starts only while no request waits in the queue, takes free memory or
-// replaces what is worth less, and leaves at least one slot of each kind free where there is more than one.
+// replaces what is worth less, and leaves half of the slots free where there is more than one.
 type background struct {
-	// pending models have not been looked at since they were offered; to the outside they are Queued.
-	pending modelHeap
+	// unsized and sized models have not been looked at since they were offered; to the outside they are Queued. Of the
+	// unsized, storage is asked the size first.
+	unsized, sized modelHeap
 	// standby models were looked at, and there was no room for them.
 	standby modelHeap
 	// lookAt is when standby models are looked at again, whatever happens until then; earlier if what is free is no
@@ -20,12 +21,19 @@ type background struct {
 	lookAt   time.Time
 	seenFree modelcache.Resources
 	// startAt is when the next load may start.
-	startAt time.Time
-	// more: this step has had its share of pending models.
-	more      bool
+	startAt   time.Time
 	evictions quota
 	// switching is the target of every alias that is changing over, and its active model.
 	switching map[string]string
+	// again is when fill has to run although nothing may have happened; zero for never.
+	again time.Time
+}
+
+// runAgain has fill run at this time, if not earlier.
+func (b *background) runAgain(at time.Time) {
+	if b.again.IsZero() || at.Before(b.again) {
+		b.again = at
+	}
 }
 
 // quota counts something per minute.
@@ -43,7 +51,7 @@ func (q *quota) left(now time.Time, most int) bool {
 
 // reorder moves a model whose worth has changed.
 func (b *background) reorder(mo *model) {
-	for _, h := range []*modelHeap{&b.pending, &b.standby} {
+	for _, h := range []*modelHeap{&b.unsized, &b.sized, &b.standby} {
 		if h.has(mo) {
 			h.add(mo)
 		}
@@ -60,7 +68,11 @@ func (m *Machine) offer(mo *model) {
 	if mo.state != Queued {
 		m.become(mo, Queued)
 	}
-	m.background.pending.add(mo)
+	if m.sizeKnown(mo) {
+		m.background.sized.add(mo)
+	} else {
+		m.background.unsized.add(mo)
+	}
 }
 
 // mayOffer reports whether the model is loaded here without a request: this host is the first choice for it, or has
@@ -72,94 +84,159 @@ func (m *Machine) mayOffer(mo *model) bool {
 // fill starts what may start in the background.
 func (m *Machine) fill() {
 	b := &m.background
-	b.more = false
-	if !m.runtime.ready || len(m.queue) > 0 || b.pending.len()+b.standby.len() == 0 || !m.mayStart() {
+	b.again = noTime
+	if !m.runtime.ready || len(m.queue) > 0 || b.unsized.len()+b.sized.len()+b.standby.len() == 0 {
 		return
 	}
 	m.followActive()
-	var cleaning []*model
-	for n := 0; b.pending.len() > 0 && m.mayStart(); n++ {
+	m.fillUnsized()
+	m.fillSized()
+	m.fillStandby()
+}
+
+// fillUnsized asks storage for sizes, unless no size at all would fit.
+func (m *Machine) fillUnsized() {
+	b := &m.background
+	var cleaning []*model // FilesRemoved brings us back to these.
+	for n := 0; b.unsized.len() > 0 && m.slots().estimates > 0; n++ {
 		if n == considerPerStep {
-			b.more = true
+			b.runAgain(m.step.now)
 			break
 		}
-		mo := b.pending.pop()
+		mo := b.unsized.pop()
 		switch {
-		case mo.files.cleaning: // FilesRemoved brings us back.
+		case mo.files.cleaning:
 			cleaning = append(cleaning, mo)
-		case !m.consider(mo):
-			m.rest(mo)
+		case m.hopeless(mo):
+			m.stand(mo)
+		default:
+			m.estimate(mo)
+		}
+	}
+	for _, mo := range cleaning {
+		b.unsized.add(mo)
+	}
+}
+
+// fillSized starts loads, the most valuable first.
+func (m *Machine) fillSized() {
+	b := &m.background
+	var cleaning []*model
+	for n := 0; b.sized.len() > 0 && m.slots().loads > 0; n++ {
+		mo := b.sized.first()
+		if m.held(mo) {
+			break // And so is the rest, which is worth less.
+		}
+		if n == considerPerStep {
+			b.runAgain(m.step.now)
+			break
+		}
+		b.sized.remove(mo)
+		switch {
+		case mo.files.cleaning:
+			cleaning = append(cleaning, mo)
+		case !m.sizeKnown(mo): // Forgotten since, for want of history.
+			b.unsized.add(mo)
+			b.runAgain(m.step.now)
+		case !m.start(mo):
 			m.stand(mo)
 		}
 	}
 	for _, mo := range cleaning {
-		b.pending.add(mo)
-	}
-	if !b.more && m.lookDue() {
-		m.lookAtStandby()
+		b.sized.add(mo)
 	}
 }
 
-// lookAtStandby gives the most valuable standby models another chance.
-func (m *Machine) lookAtStandby() {
+// fillStandby gives the most valuable standby models another chance.
+func (m *Machine) fillStandby() {
 	b := &m.background
+	if b.standby.len() == 0 {
+		return
+	}
+	if m.step.now.Before(b.lookAt) && m.ledger.Free() == b.seenFree {
+		b.runAgain(b.lookAt)
+		return
+	}
+	slots := true // For all that were looked at.
 	var passed []*model
-	for len(passed) < standbyPerPass && b.standby.len() > 0 && m.mayStart() {
+	for len(passed) < standbyPerPass && b.standby.len() > 0 {
 		mo := b.standby.pop()
-		guarded := m.step.now.Sub(mo.use.evicted) < m.config.Envelope.ReloadGuard
-		if guarded || mo.files.cleaning || !m.consider(mo) {
+		known := m.sizeKnown(mo)
+		switch {
+		case mo.files.cleaning || m.step.now.Sub(mo.use.evicted) < m.config.Envelope.ReloadGuard:
 			passed = append(passed, mo)
+		case known && (m.slots().loads == 0 || m.held(mo)), !known && m.slots().estimates == 0:
+			slots = false
+			passed = append(passed, mo)
+		case known && !m.start(mo), !known && m.hopeless(mo):
+			passed = append(passed, mo)
+		case !known:
+			m.estimate(mo)
 		}
 	}
 	for _, mo := range passed {
 		b.standby.add(mo)
 	}
-	switch {
-	case !m.mayStart():
-		b.lookAt = noTime // The rest is looked at when a slot is free again.
-	case len(b.switching) > 0:
-		b.lookAt = m.step.now.Add(recheckSwitch)
-	default:
+	b.lookAt, b.seenFree = noTime, m.ledger.Free()
+	if slots { // Else the next step looks again.
 		b.lookAt = m.step.now.Add(recheck)
+		if len(b.switching) > 0 {
+			b.lookAt = m.step.now.Add(recheckSwitch)
+		}
+		b.runAgain(b.lookAt)
 	}
-	b.seenFree = m.ledger.Free()
 }
 
-// lookDue reports whether standby models are worth a look.
-func (m *Machine) lookDue() bool {
-	return !m.step.now.Before(m.background.lookAt) || m.ledger.Free() != m.background.seenFree
+// slots says how many more estimates and loads may run in the background.
+func (m *Machine) slots() (free struct{ estimates, loads int }) {
+	half := func(all int) int { return max(1, all/2) }
+	free.estimates, free.loads = half(m.config.Estimates), half(m.config.Pulls)
+	for _, mo := range m.running {
+		switch {
+		case mo.wanted():
+		case mo.state == Estimating:
+			free.estimates--
+		default:
+			free.loads--
+		}
+	}
+	free.estimates, free.loads = max(free.estimates, 0), max(free.loads, 0)
+	return free
 }
 
-// stand puts an absent model on standby.
+// held reports whether a model has to wait, for the pause between loads or for one worth more whose size is being asked
+// for.
+func (m *Machine) held(mo *model) bool {
+	until := m.background.startAt
+	for _, other := range m.running {
+		if other.state == Estimating && worthMore(other, mo) {
+			until = later(until, other.since.Add(headStart))
+		}
+	}
+	if !until.After(m.step.now) {
+		return false
+	}
+	m.background.runAgain(until)
+	return true
+}
+
+// stand puts a model that is nowhere on standby.
 func (m *Machine) stand(mo *model) {
+	m.rest(mo)
 	if mo.state == Absent && m.mayOffer(mo) {
 		m.background.standby.add(mo)
 	}
 }
 
-// mayStart reports whether a slot is free for background work, and the pause since the last start is over.
-func (m *Machine) mayStart() bool {
-	slots := max(1, min(m.config.Pulls, m.loads())-1)
-	for _, mo := range m.running {
-		if !mo.wanted() {
-			slots--
-		}
-	}
-	return slots > 0 && !m.step.now.Before(m.background.startAt)
+// hopeless reports whether there is no room for the model, whatever its size.
+func (m *Machine) hopeless(mo *model) bool {
+	return m.ledger.Full() && len(m.replaceable(mo)) == 0
 }
 
-// consider starts on a model if there is room. False: there is none; a model that failed instead is Failed.
-func (m *Machine) consider(mo *model) bool {
-	if !m.sizeKnown(mo) {
-		if m.ledger.Free()[modelcache.HostMemory] == 0 && len(m.replaceable(mo)) == 0 {
-			return false // Whatever its size.
-		}
-		m.estimate(mo)
-		return true
-	}
+// start starts a load if there is room. False: there is none; a model that failed instead is Failed.
+func (m *Machine) start(mo *model) bool {
 	before := m.count[Draining]
-	err := m.reserve(mo, m.replaceable)
-	if err != nil {
+	if err := m.reserve(mo, m.replaceable); err != nil {
 		_, full := errors.AsType[*modelcache.NoRoomError](err)
 		return !full
 	}
@@ -209,26 +286,6 @@ func (m *Machine) followActive() {
 			m.background.reorder(to)
 		}
 	}
-}
-
-// nextFill is when fill has to run again though nothing may have happened; zero for never.
-func (m *Machine) nextFill() time.Time {
-	b := &m.background
-	switch {
-	case !m.runtime.ready || len(m.queue) > 0 || b.pending.len()+b.standby.len() == 0:
-		return noTime
-	case m.step.now.Before(b.startAt) && (b.pending.len() > 0 || m.lookDue()):
-		return b.startAt
-	case m.step.now.Before(b.startAt):
-		return later(b.startAt, b.lookAt)
-	case !m.mayStart():
-		return noTime // The end of what is running brings us back.
-	case b.more:
-		return m.step.now
-	case b.standby.len() > 0:
-		return b.lookAt
-	}
-	return noTime // What is pending waits for its files to be removed.
 }
 
 // later answers the later of two times.

@@ -3,9 +3,10 @@ package machine
 import (
 	"slices"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/wasmesh/wasmesh/host/route"
 	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
-	"google.golang.org/protobuf/proto"
 )
 
 func (m *Machine) catalogChanged(ev CatalogChanged) {
@@ -97,7 +98,7 @@ func (m *Machine) remove(mo *model) {
 // settle decides what becomes of a model of which nothing is under way any more.
 func (m *Machine) settle(mo *model) {
 	switch {
-	case mo.trouble.last != nil && m.step.now.Before(mo.trouble.last.RetryAt):
+	case mo.pausing(m.step.now):
 		m.rest(mo)
 		m.setDue(mo, mo.trouble.last.RetryAt)
 	case mo.wanted():

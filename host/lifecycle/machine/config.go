@@ -45,10 +45,10 @@ type Envelope struct {
 const (
 	// DefaultLoads: loading is mostly one core's work in the runtimes that do not state a number.
 	DefaultLoads = 1
-	// DefaultPulls lets the next model be fetched while one is loaded.
-	DefaultPulls = 2
-	// DefaultEstimates: a listing is one or two small requests.
-	DefaultEstimates = 4
+	// DefaultPulls lets the next models be fetched while one is loaded, past one whose storage is slow.
+	DefaultPulls = 4
+	// DefaultEstimates: a listing is one or two small requests, and may hang.
+	DefaultEstimates = 16
 	// DefaultWaitersPerModel and DefaultWaiters bound memory: a waiting request holds some 32 KiB beside its message,
 	// which ingress accounts for.
 	DefaultWaitersPerModel = 1024
@@ -78,6 +78,9 @@ const (
 	// those that were looked at before, so that ten thousand creations never hold up the answers to requests.
 	considerPerStep = 256
 	standbyPerPass  = 32
+	// headStart is how long a model of which storage is being asked the size is waited for by models worth less, so that
+	// the most valuable come first, but storage that hangs holds nobody up.
+	headStart = time.Second
 	// recheck is how often Standby models are looked at though nothing happened, and recheckSwitch while an alias is
 	// changing over.
 	recheck       = 10 * time.Second

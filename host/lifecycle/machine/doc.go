@@ -29,9 +29,9 @@
 // Memory. Machine owns the ledger (package modelcache). A model reserves its expected size before it is pulled, so that
 // victims are unloaded meanwhile; once it is on disk the reservation is set to what the bytes there say, and once it is
 // loaded to what the runtime says. Whenever that does not fit any more it lets go of everything and queues again with
-// what it has learned: nobody waits for memory while holding some that others wait for.
+// what it has learned: nobody holds memory while waiting for some that nobody is about to give.
 //
-// Files. Order of files:
+// Where to look:
 //
 //	machine, event, effect, config, model, heap   the frame
 //	catalog     rows come, change and go; what becomes of a model at the end of each undertaking

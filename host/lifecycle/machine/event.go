@@ -125,6 +125,8 @@ type Fault struct {
 	Message string
 }
 
+func (f *Fault) is(cause Cause) bool { return f != nil && f.Cause == cause }
+
 // Cause is what the machine has to know of a failure.
 type Cause uint8
 
@@ -137,4 +139,7 @@ const (
 	RuntimeUnavailable
 	// Cancelled: by CancelLoad, or because the runtime was lost meanwhile.
 	Cancelled
+
+	// tooLarge is the machine's own finding.
+	tooLarge
 )

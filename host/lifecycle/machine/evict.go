@@ -66,9 +66,8 @@ func (m *Machine) unloaded(ev Unloaded) {
 	mo.unloading = false
 	if ev.Fault != nil {
 		m.setDue(mo, m.step.now.Add(unloadRetry))
-		if ev.Fault.Cause == BadModel {
-			// The runtime lives and keeps it, so others must go for those who wait for its memory.
-			m.evict(m.ledger.Stall(mo.copyID, m.everything(mo)))
+		if ev.Fault.is(BadModel) {
+			m.stalled(mo)
 		}
 		return
 	}
@@ -77,8 +76,29 @@ func (m *Machine) unloaded(ev Unloaded) {
 		m.settle(mo)
 		return
 	}
-	m.rest(mo)
 	m.stand(mo)
+}
+
+// stalled accounts for a copy that a living runtime would not unload. Others go for those who wait for its memory; if
+// those do not suffice, who waits lets go of what it has got meanwhile, and queues again.
+func (m *Machine) stalled(mo *model) {
+	victims, covered := m.ledger.Stall(mo.copyID, m.everything(mo))
+	m.evict(victims)
+	if covered {
+		return
+	}
+	for _, waits := range slices.Clone(m.running) {
+		switch {
+		case waits.load == nil || waits.load.reservation.Ready():
+		case waits.state == Sizing:
+			m.discard(waits)
+		case waits.load.artifact == nil:
+			waits.load.reservation.Abort() // The end of the pull finds it so.
+		default:
+			m.giveUp(waits)
+			m.settle(waits)
+		}
+	}
 }
 
 // gone accounts for a copy that the runtime holds no more.

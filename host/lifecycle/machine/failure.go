@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"slices"
 	"time"
 
 	"github.com/wasmesh/wasmesh/host/modelcache"
@@ -28,6 +29,11 @@ const (
 	storageRetryMost = 30 * time.Second
 )
 
+// pausing reports whether the next attempt is not due.
+func (mo *model) pausing(now time.Time) bool {
+	return mo.trouble.last != nil && now.Before(mo.trouble.last.RetryAt)
+}
+
 func backoff(cause Cause, attempts int) time.Duration {
 	base, most := retryBase, retryMost
 	if cause == StorageUnavailable {
@@ -54,38 +60,38 @@ func (f *Failure) refusal(modelID string, now time.Time) *route.Error {
 	return err
 }
 
-// fail ends an attempt of which nothing is left.
+// fail ends an attempt of which nothing is left. Whoever waits hears of it after it has been published.
 func (m *Machine) fail(mo *model, fault *Fault) {
-	reason := syncv1.FailureReason_FAILURE_REASON_MODEL_LOAD_FAILED
-	if fault.Cause == RuntimeUnavailable {
-		reason = syncv1.FailureReason_FAILURE_REASON_RUNTIME_UNHEALTHY
+	m.note(mo, fault)
+	m.settle(mo)
+	m.refuse(mo, mo.trouble.last.refusal(mo.id, m.step.now))
+}
+
+func reasonOf(cause Cause) syncv1.FailureReason {
+	switch cause {
+	case RuntimeUnavailable:
+		return syncv1.FailureReason_FAILURE_REASON_RUNTIME_UNHEALTHY
+	case tooLarge:
+		return syncv1.FailureReason_FAILURE_REASON_CANNOT_FIT
 	}
-	m.note(mo, reason, fault)
-	m.settle(mo)
+	return syncv1.FailureReason_FAILURE_REASON_MODEL_LOAD_FAILED
 }
 
-// failCannotFit is fail for a model larger than all there is.
-func (m *Machine) failCannotFit(mo *model, never *modelcache.NeverFitsError) {
-	m.noteCannotFit(mo, never)
-	m.settle(mo)
+// cannotFit is the fault of a model that is larger than all there is.
+func cannotFit(never *modelcache.NeverFitsError) *Fault {
+	message := "the model " + never.Error() + " of this host; give the runtime more memory or serve a smaller model"
+	return &Fault{Cause: tooLarge, Message: message}
 }
 
-func (m *Machine) noteCannotFit(mo *model, never *modelcache.NeverFitsError) {
-	m.note(mo, syncv1.FailureReason_FAILURE_REASON_CANNOT_FIT, &Fault{
-		Cause:   BadModel,
-		Message: "the model " + never.Error() + " of this host; give the runtime more memory or serve a smaller model",
-	})
-}
-
-// note records a failure and tells everybody who waits. The caller sees to what is left of the attempt.
-func (m *Machine) note(mo *model, reason syncv1.FailureReason, fault *Fault) {
+// note records a failure. The caller sees to what is left of the attempt, and to who waits.
+func (m *Machine) note(mo *model, fault *Fault) {
 	mo.trouble.attempts++
 	now, attempts := m.step.now, mo.trouble.attempts
 	mo.trouble.last = &Failure{
-		Reason: reason, Message: fault.Message, Time: now, RetryAt: now.Add(backoff(fault.Cause, attempts)), Attempts: attempts,
+		Reason: reasonOf(fault.Cause), Message: fault.Message,
+		Time: now, RetryAt: now.Add(backoff(fault.Cause, attempts)), Attempts: attempts,
 	}
 	mo.estimate = estimate{} // Storage is asked again before the next attempt.
-	m.refuse(mo, mo.trouble.last.refusal(mo.id, now))
 }
 
 // retryNow makes the next attempt of a failed model due, and its back-off start anew. The failure is shown until then.
@@ -96,15 +102,10 @@ func (m *Machine) retryNow(mo *model) {
 	m.setDue(mo, m.step.now)
 }
 
-// credentialsChanged retries what may have failed for want of access.
-func (m *Machine) credentialsChanged() {
-	m.retryFailed(syncv1.FailureReason_FAILURE_REASON_MODEL_LOAD_FAILED)
-}
-
 // retryFailed retries every model that failed for this reason.
 func (m *Machine) retryFailed(reason syncv1.FailureReason) {
 	// Whatever has failed is due sometime.
-	for _, mo := range append([]*model(nil), m.due.models...) {
+	for _, mo := range slices.Clone(m.due.models) {
 		if mo.state == Failed && mo.trouble.last.Reason == reason {
 			m.retryNow(mo)
 		}

@@ -7,7 +7,8 @@ type kind int
 
 const (
 	byDue kind = iota
-	pending
+	unsized
+	sized
 	standby
 	kinds
 )

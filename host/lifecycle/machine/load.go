@@ -26,12 +26,18 @@ func (m *Machine) estimated(ev Estimated) {
 		return
 	}
 	m.unname(mo)
-	if mo.row != nil && ev.Fault != nil && ev.Fault.Cause != Cancelled {
-		m.fail(mo, ev.Fault)
-		return
-	}
 	mo.estimate = estimate{known: ev.Fault == nil, bytes: ev.Bytes}
-	m.settle(mo)
+	m.background.lookAt = noTime // Others may have waited for this one.
+	m.ended(mo, ev.Fault)
+}
+
+// ended decides what becomes of a model when an undertaking has ended and nothing of it is left.
+func (m *Machine) ended(mo *model, fault *Fault) {
+	if fault == nil || fault.is(Cancelled) || mo.row == nil {
+		m.settle(mo)
+	} else {
+		m.fail(mo, fault)
+	}
 }
 
 // reserve finds memory for a model and has it pulled. While it is pulled its victims are unloaded. order answers who may
@@ -46,7 +52,7 @@ func (m *Machine) reserve(mo *model, order func(*model) []modelcache.CopyID) err
 	if err != nil {
 		m.unname(mo)
 		if never, ok := errors.AsType[*modelcache.NeverFitsError](err); ok {
-			m.failCannotFit(mo, never)
+			m.fail(mo, cannotFit(never))
 		}
 		return err
 	}
@@ -65,22 +71,15 @@ func (m *Machine) pulled(ev Pulled) {
 	if !ok || mo.load.artifact != nil {
 		return
 	}
-	switch {
-	case mo.row == nil:
+	if ev.Fault != nil || mo.row == nil {
 		m.giveUp(mo)
-		m.rest(mo)
-	case ev.Fault != nil && ev.Fault.Cause == Cancelled:
-		m.giveUp(mo)
-		m.settle(mo)
-	case ev.Fault != nil:
-		m.giveUp(mo)
-		m.fail(mo, ev.Fault)
-	default:
-		mo.load.artifact = &ev.Artifact
-		mo.estimate = estimate{known: true, bytes: ev.Artifact.Bytes}
-		// advance takes it from here, once the memory is there and it is its turn.
-		m.resize(mo, m.needOnDisk(mo))
+		m.ended(mo, ev.Fault)
+		return
 	}
+	mo.load.artifact = &ev.Artifact
+	mo.estimate = estimate{known: true, bytes: ev.Artifact.Bytes}
+	// advance takes it from here, once the memory is there and it is its turn.
+	m.resize(mo, m.needOnDisk(mo))
 }
 
 // resize settles the reservation of a model that is on disk or loaded with what is known of its size by now. False: it
@@ -100,14 +99,15 @@ func (m *Machine) resize(mo *model, need modelcache.Resources) bool {
 	}
 	never, hopeless := errors.AsType[*modelcache.NeverFitsError](err)
 	switch {
-	case mo.state == Loading: // The runtime holds it, so it has to go first.
-		if hopeless {
-			m.noteCannotFit(mo, never)
-		}
+	case mo.state == Loading && hopeless: // The runtime holds it, so it has to go first.
+		m.note(mo, cannotFit(never))
+		m.discard(mo)
+		m.refuse(mo, mo.trouble.last.refusal(mo.id, m.step.now))
+	case mo.state == Loading:
 		m.discard(mo)
 	case hopeless:
 		m.giveUp(mo)
-		m.failCannotFit(mo, never)
+		m.fail(mo, cannotFit(never))
 	default: // No room for that much now, or the runtime was lost since: in line again, with what was learned.
 		m.giveUp(mo)
 		m.settle(mo)
@@ -171,8 +171,13 @@ func (m *Machine) loadDone(ev LoadDone) {
 	if !ok {
 		return
 	}
+	if ev.Fault.is(RuntimeUnavailable) && mo.row != nil {
+		m.interrupted(mo)
+		return
+	}
 	if ev.Fault != nil {
-		m.loadFailed(mo, ev.Fault)
+		m.giveUp(mo)
+		m.ended(mo, ev.Fault)
 		return
 	}
 	mo.load.maxConcurrency = ev.MaxConcurrency
@@ -188,22 +193,6 @@ func (m *Machine) loadDone(ev LoadDone) {
 		m.commit(mo)
 	default:
 		m.become(mo, Sizing)
-	}
-}
-
-func (m *Machine) loadFailed(mo *model, fault *Fault) {
-	switch {
-	case mo.row == nil:
-		m.giveUp(mo)
-		m.rest(mo)
-	case fault.Cause == Cancelled:
-		m.giveUp(mo)
-		m.settle(mo)
-	case fault.Cause == RuntimeUnavailable:
-		m.interrupted(mo)
-	default:
-		m.giveUp(mo)
-		m.fail(mo, fault)
 	}
 }
 

@@ -5,7 +5,9 @@ import (
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
+
 	"github.com/wasmesh/wasmesh/host/modelcache"
+	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
 )
 
 // Machine decides for one host what is loaded, unloaded, waited for and refused. It performs nothing: Step takes an event
@@ -75,7 +77,8 @@ func New(config Config) *Machine {
 		history: history,
 		due:     modelHeap{kind: byDue, before: func(a, b *model) bool { return a.due.Before(b.due) }},
 	}
-	m.background.pending = modelHeap{kind: pending, before: worthMore}
+	m.background.unsized = modelHeap{kind: unsized, before: worthMore}
+	m.background.sized = modelHeap{kind: sized, before: worthMore}
 	m.background.standby = modelHeap{kind: standby, before: worthMore}
 	return m
 }
@@ -113,7 +116,7 @@ func (m *Machine) Step(now time.Time, event Event) []Effect {
 	case CatalogChanged:
 		m.catalogChanged(event)
 	case CredentialsChanged:
-		m.credentialsChanged()
+		m.retryFailed(syncv1.FailureReason_FAILURE_REASON_MODEL_LOAD_FAILED)
 	case Wanted:
 		m.wanted(event)
 	case WaiterGone:
@@ -223,7 +226,7 @@ func (m *Machine) runDue() {
 
 // setTimer asks for the next Tick, if that differs from what was asked for last.
 func (m *Machine) setTimer() {
-	at := m.nextFill()
+	at := m.background.again
 	if mo := m.due.first(); mo != nil && (at.IsZero() || mo.due.Before(at)) {
 		at = mo.due
 	}

@@ -39,6 +39,7 @@ var stateNames = [states]string{
 	"absent", "queued", "estimating", "pulling", "loading", "sizing", "loaded", "draining", "failed",
 }
 
+// String is fit for messages.
 func (s State) String() string {
 	if s < states {
 		return stateNames[s]

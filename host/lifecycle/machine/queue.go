@@ -21,7 +21,7 @@ func (m *Machine) wanted(ev Wanted) {
 		m.emit(Wake{Waiters: []WaiterID{ev.Waiter}, Copy: mo.copy})
 		return
 	}
-	if mo.trouble.last != nil && m.step.now.Before(mo.trouble.last.RetryAt) {
+	if mo.pausing(m.step.now) {
 		m.answer(ev.Waiter, mo.trouble.last.refusal(mo.id, m.step.now))
 		return
 	}
@@ -124,7 +124,8 @@ func (m *Machine) enqueue(mo *model) {
 // dequeue takes a model out of every queue.
 func (m *Machine) dequeue(mo *model) {
 	m.queue = slices.DeleteFunc(m.queue, func(o *model) bool { return o == mo })
-	m.background.pending.remove(mo)
+	m.background.unsized.remove(mo)
+	m.background.sized.remove(mo)
 	m.background.standby.remove(mo)
 }
 

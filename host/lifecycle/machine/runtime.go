@@ -67,11 +67,7 @@ func (m *Machine) runtimeLost() {
 // again.
 func (m *Machine) interrupted(mo *model) {
 	m.giveUp(mo)
-	if mo.row == nil {
-		m.rest(mo)
-		return
-	}
-	if mo.trouble.deaths == 0 {
+	if mo.row == nil || mo.trouble.deaths == 0 {
 		mo.trouble.deaths = 1
 		m.settle(mo)
 		return

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"os"
@@ -168,10 +169,11 @@ func (s *script) run(words []string) {
 	}
 	name := args[0]
 	switch command {
-	case "config": // config capacity=100 loads=1 pulls=2 waiters=3 guard=1m
+	case "config": // config capacity=100 loads=1 pulls=2 estimates=2 waiters=3 guard=1m; so few that order shows
 		s.m = New(Config{
 			Runtime: "r", Capacity: modelcache.Resources{s.number(opts["capacity"])},
-			Loads: int(s.number(opts["loads"])), Pulls: int(s.number(opts["pulls"])),
+			Loads: int(s.number(opts["loads"])), Pulls: int(s.number(cmp.Or(opts["pulls"], "2"))),
+			Estimates:       int(s.number(cmp.Or(opts["estimates"], "2"))),
 			WaitersPerModel: int(s.number(opts["waiters-per-model"])), Waiters: int(s.number(opts["waiters"])),
 			Envelope: Envelope{
 				Pause: s.duration(opts["pause"]), MinResidency: s.duration(opts["residency"]),

@@ -203,7 +203,7 @@ func (s *sim) answer(i int, well bool) {
 		}
 		s.step(Unloaded{ID: e.ID, Fault: fault})
 	case RemoveFiles:
-		s.step(FilesRemoved{Model: e.Model})
+		s.step(FilesRemoved(e))
 	}
 }
 
@@ -352,7 +352,7 @@ func (s *sim) checkModel(mo *model) {
 	if mo.wanted() && !underway && mo.state != Queued {
 		s.fatalf("requests wait for %s, which is %v", mo.id, mo.state)
 	}
-	queued, inPending := slices.Contains(s.m.queue, mo), s.m.background.pending.has(mo)
+	queued, inPending := slices.Contains(s.m.queue, mo), s.m.background.unsized.has(mo) || s.m.background.sized.has(mo)
 	if mo.state == Queued && queued == inPending || queued != (mo.state == Queued && mo.wanted()) {
 		s.fatalf("%s is %v, wanted %v, in the queue %v, pending %v", mo.id, mo.state, mo.wanted(), queued, inPending)
 	}
