@@ -345,3 +345,43 @@ func TestMain(m *testing.M) {
 	defer timer.Stop()
 	m.Run()
 }
+
+// Every connection begins with the credentials. Only news of them has failed models tried again, or a controller that
+// comes and goes would take every back-off back.
+func TestSameCredentialsAreNoNews(t *testing.T) {
+	send := func(t *testing.T, f *fixture, secret string) {
+		stream, _ := f.greet(t)
+		stream.send(t, &syncv1.ConnectResponse{Message: &syncv1.ConnectResponse_Credentials{
+			Credentials: &syncv1.Credentials{Storage: map[string][]byte{"localMinIO": []byte(secret)}}}})
+		// The acknowledgement of what follows tells that the credentials have been dealt with.
+		stream.update(t, &syncv1.Update{Version: version(1), Complete: true})
+		<-f.recorder.changes
+		f.expectAck(t, stream, 1)
+		close(stream.end)
+	}
+	dir := t.TempDir()
+	f := start(t, dir, true)
+	send(t, f, "one")
+	if got := <-f.recorder.credentials; string(got["localMinIO"]) != "one" {
+		t.Fatalf("credentials %q", got)
+	}
+	send(t, f, "one")
+	if n := len(f.recorder.credentials); n != 0 {
+		t.Errorf("the same credentials were told again")
+	}
+	send(t, f, "two")
+	if got := <-f.recorder.credentials; string(got["localMinIO"]) != "two" {
+		t.Errorf("credentials %q", got)
+	}
+	f.stop()
+
+	f = start(t, dir, true)
+	if got := <-f.recorder.credentials; string(got["localMinIO"]) != "two" {
+		t.Errorf("credentials after a restart %q", got)
+	}
+	<-f.recorder.changes // The catalog on disk.
+	send(t, f, "two")
+	if n := len(f.recorder.credentials); n != 0 {
+		t.Errorf("the credentials that were on disk were told again")
+	}
+}

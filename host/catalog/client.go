@@ -47,6 +47,8 @@ type Client struct {
 	hosts    atomic.Pointer[syncv1.Hosts]
 	// connected is for health and status pages only.
 	connected atomic.Bool
+	// credentials are those that the listener was last told of; Run's goroutine's alone.
+	credentials *syncv1.Credentials
 }
 
 // NewClient reads the catalog that was on disk. A damaged file is as none: it is logged, and the controller sends
@@ -108,6 +110,7 @@ func (c *Client) restore() {
 		c.config.Logger.Warn("credentials on disk are unusable; waiting for the controller", "error", err)
 	}
 	if credentials != nil {
+		c.credentials = credentials
 		c.listener.CredentialsChanged(credentials.GetStorage())
 	}
 	if table := c.Table(); table.Complete() {

@@ -99,8 +99,13 @@ func (s *session) apply(old, next *Table) {
 	c.listener.CatalogChanged(diff(old, next))
 }
 
+// credentials come with every connection. Only those that differ are news: the listener tries failed models again.
 func (s *session) credentials(credentials *syncv1.Credentials) {
 	c := s.client
+	if c.credentials != nil && proto.Equal(c.credentials, credentials) {
+		return
+	}
+	c.credentials = credentials
 	if err := saveCredentials(c.config.StateDir, credentials); err != nil {
 		c.config.Logger.Error("credentials not kept on disk", "error", err)
 	}

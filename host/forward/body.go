@@ -95,6 +95,14 @@ func (b *Body) Close() {
 	}
 }
 
+// Break ends all waiting for the client; nothing more comes. Unlike Close it leaves the kept bytes to those who look at
+// them.
+func (b *Body) Break() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.breakSource()
+}
+
 // breakSource makes a read under way return.
 func (b *Body) breakSource() {
 	if b.end == nil {

@@ -24,7 +24,7 @@ func (e *Unsent) Unwrap() error { return e.Err }
 type Interrupted struct{ Err error }
 
 func (e *Interrupted) Error() string {
-	return fmt.Sprintf("the call to the model server broke off while the request was in flight: %v", e.Err)
+	return fmt.Sprintf("the call to the model server broke off while the request was in flight; it may or may not have run, and sending it again waits for the server: %v", e.Err)
 }
 
 func (e *Interrupted) Unwrap() error { return e.Err }

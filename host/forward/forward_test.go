@@ -343,3 +343,57 @@ func (c *countingListener) Accept() (net.Conn, error) {
 	}
 	return conn, err
 }
+
+// A request whose metadata the server has said that it does not take fails by its own fault: sending it again, or doubting
+// the server, would be wrong.
+func TestMetadataLargerThanTheServerTakes(t *testing.T) {
+	var protocols http.Protocols
+	protocols.SetUnencryptedHTTP2(true)
+	server := &http.Server{Protocols: &protocols, MaxHeaderBytes: 4 << 10, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/grpc")
+		w.Header().Set("Grpc-Status", "0")
+	})}
+	listener := listen(t, "tcp", "127.0.0.1:0")
+	done := make(chan struct{})
+	go func() { defer close(done); server.Serve(listener) }()
+	t.Cleanup(func() { server.Close(); <-done })
+	f := newForwarder(t)
+	// The first call waits for the server's settings, of which the limit is one.
+	stream, err := f.Open(t.Context(), target(listener.Addr().String()), headOf(infer(t, "digits", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	finish(t, stream)
+	head := headOf(infer(t, "digits", 1))
+	head.Metadata = http.Header{"Authorization": {strings.Repeat("x", 8<<10)}}
+	_, err = f.Open(t.Context(), target(listener.Addr().String()), head)
+	bad, ok := errors.AsType[*RequestError](err)
+	if !ok || bad.Code != codes.ResourceExhausted {
+		t.Errorf("got %T: %v", err, err)
+	}
+}
+
+// A server that was killed may leave a port on which the kernel still takes connections for a moment. Nobody reads what
+// is sent there, so the request can be sent again.
+func TestConnectionThatNobodyTakesIsUnsent(t *testing.T) {
+	listener := listen(t, "tcp", "127.0.0.1:0")
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			io.ReadFull(conn, make([]byte, 64)) // the request is on its way
+			conn.Close()
+		}
+	}()
+	t.Cleanup(func() { listener.Close(); <-done })
+	head := headOf(infer(t, "digits", 1))
+	_, err := newForwarder(t).Open(t.Context(), target(listener.Addr().String()), head)
+	if _, ok := errors.AsType[*Unsent](err); !ok || !head.Body.Replayable() {
+		t.Errorf("got %T: %v, replayable %v; want it to be sent again", err, err, head.Body.Replayable())
+	}
+}

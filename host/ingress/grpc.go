@@ -38,6 +38,7 @@ func (s *Server) newGRPCServer() *http.Server {
 		Protocols:         &protocols,
 		ReadHeaderTimeout: 10 * time.Second,
 		MaxHeaderBytes:    maxHeaderBytes,
+		BaseContext:       s.baseContext,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 		ConnContext:       func(ctx context.Context, _ net.Conn) context.Context { return withBorn(ctx, time.Now()) },
 		HTTP2: &http.HTTP2Config{
@@ -126,13 +127,27 @@ func (s *Server) openGRPC(ctx context.Context, r *http.Request, method string, b
 		return nil, &forward.RequestError{Outcome: route.InvalidRequest, Code: codes.Unimplemented,
 			Message: method + " manages a model server; models are managed as InferenceServices, and clients cannot call it"}
 	}
-	name, inMessage, err := s.findName(method, r.Header, body)
+	name, inMessage, err := s.findNameInTime(ctx, method, r.Header, body)
 	if err != nil {
 		return nil, err
 	}
 	return s.invoke(ctx, &request{
 		method: method, name: name, inMessage: inMessage, header: r.Header, body: body, window: streamWindow, record: rec,
 	})
+}
+
+// findNameInTime is findName within the request's deadline: without one, only the client's going away ends the wait for
+// its bytes.
+func (s *Server) findNameInTime(ctx context.Context, method string, header http.Header, body *forward.Body) (string, bool, error) {
+	if _, bounded := ctx.Deadline(); bounded {
+		stop := context.AfterFunc(ctx, body.Break)
+		defer stop()
+	}
+	name, inMessage, err := s.findName(method, header, body)
+	if err != nil && ctx.Err() == context.DeadlineExceeded {
+		err = route.Errorf(route.DeadlineExceeded, "the deadline passed before the request had arrived")
+	}
+	return name, inMessage, err
 }
 
 // withTimeout gives the request's context the deadline of its grpc-timeout header, if it has one.

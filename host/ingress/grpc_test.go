@@ -280,11 +280,17 @@ func framed(message []byte) []byte {
 // that is what lets the retry policy of a client act on it.
 func (m *mesh) raw(t testing.TB, method string, headers http.Header, body []byte) *status.Status {
 	t.Helper()
+	return m.rawFrom(t, method, headers, strings.NewReader(string(body)))
+}
+
+// rawFrom is raw with a body that comes in its own time.
+func (m *mesh) rawFrom(t testing.TB, method string, headers http.Header, body io.Reader) *status.Status {
+	t.Helper()
 	var protocols http.Protocols
 	protocols.SetUnencryptedHTTP2(true)
 	client := &http.Client{Transport: &http.Transport{Protocols: &protocols}}
 	defer client.CloseIdleConnections()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+m.grpcAddr+method, strings.NewReader(string(body)))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+m.grpcAddr+method, body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -372,6 +378,22 @@ func TestDeadlines(t *testing.T) {
 	}
 	got := m.raw(t, "/"+inferMethod, http.Header{"Grpc-Timeout": {"20m"}}, framed(marshal(t, "digits")))
 	if got.Code() != codes.DeadlineExceeded || !strings.Contains(got.Message(), "waited for model digits to be loaded") {
+		t.Errorf("got %v", got)
+	}
+	if got := m.outcomes(t); got["deadline_exceeded"] != 1 {
+		t.Errorf("outcomes %v", got)
+	}
+}
+
+// The deadline holds for the client's part too: a request that stops half-way does not stay.
+func TestDeadlineOfARequestThatDoesNotArrive(t *testing.T) {
+	m := newMesh(t, Config{}, targetAt("127.0.0.1:1"))
+	half := framed(marshal(t, "digits"))[:7]
+	unfinished, client := io.Pipe()
+	defer client.Close()
+	go client.Write(half)
+	got := m.rawFrom(t, "/"+inferMethod, http.Header{"Grpc-Timeout": {"20m"}}, unfinished)
+	if got.Code() != codes.DeadlineExceeded {
 		t.Errorf("got %v", got)
 	}
 	if got := m.outcomes(t); got["deadline_exceeded"] != 1 {

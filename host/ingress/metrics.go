@@ -42,7 +42,7 @@ func newMetrics(registry prometheus.Registerer, budget *Budget) *metrics {
 	}
 	registry.MustRegister(m.api, m.invoke, m.requestSize, m.answerSize, m.outcomes, m.inFlight, m.waiting,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "wasmesh_waiting_bytes", Help: "Memory charged to requests that wait, of --waiting-bytes.",
+			Name: "wasmesh_waiting_bytes", Help: "Memory charged to requests that wait, of --waiting-budget-bytes.",
 		}, func() float64 { return float64(budget.Used()) }))
 	return m
 }

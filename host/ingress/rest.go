@@ -22,10 +22,10 @@ import (
 
 const (
 	// bodyTimeout bounds how long a client may take over its request: it holds a share of decodeLimit meanwhile.
-	bodyTimeout = time.Minute
+	bodyTimeout = 30 * time.Second
 	// bodiesAtOnce is how many of the largest bodies may be in memory, being read and translated; smaller ones are
 	// counted by their size.
-	bodiesAtOnce = 4
+	bodiesAtOnce = 2
 )
 
 // decodeLimit bounds the memory of REST bodies. Unlike a gRPC message a JSON body has to be whole before it can be
@@ -40,7 +40,7 @@ func newDecodeLimit(maxBody int64) *decodeLimit {
 	return &decodeLimit{bytes: semaphore.NewWeighted(bodiesAtOnce * maxBody), most: maxBody}
 }
 
-// share is for a body of that length; below 0 it is unknown and taken as the largest.
+// share is for a body of that length; below 0 it is unknown and taken as the largest until it has been read.
 func (d *decodeLimit) share(length int64) *decodeShare {
 	if length < 0 {
 		length = d.most
@@ -65,6 +65,14 @@ func (s *decodeShare) take(ctx context.Context) error {
 	}
 	s.held = true
 	return nil
+}
+
+// shrink gives back what a body that turned out to have length bytes does not need.
+func (s *decodeShare) shrink(length int64) {
+	if length < s.length {
+		s.limit.bytes.Release(s.length - length)
+		s.length = length
+	}
 }
 
 func (s *decodeShare) give() {
@@ -129,6 +137,7 @@ func (c *restCall) readInfer(ctx context.Context) ([]byte, error) {
 		}
 		return nil, clientGone
 	}
+	c.share.shrink(int64(len(body)))
 	c.record.requestBytes.Add(int64(len(body)))
 	request, err := rest.DecodeInferRequest(c.name, c.r.PathValue("version"), body)
 	if err != nil {
@@ -211,7 +220,7 @@ func metadataOf(header http.Header) http.Header {
 	const prefix = "Grpc-Metadata-"
 	metadata := http.Header{}
 	for key, values := range header {
-		if name, ok := strings.CutPrefix(key, prefix); ok {
+		if name, ok := strings.CutPrefix(key, prefix); ok && name != "" {
 			metadata[http.CanonicalHeaderKey(name)] = values
 		}
 		switch key {

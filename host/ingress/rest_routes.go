@@ -37,6 +37,7 @@ func (s *Server) newRESTServer() *http.Server {
 		ReadTimeout:       bodyTimeout,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    maxHeaderBytes,
+		BaseContext:       s.baseContext,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 		ConnContext:       func(ctx context.Context, _ net.Conn) context.Context { return withBorn(ctx, time.Now()) },
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -335,6 +336,86 @@ func TestRESTBodiesInMemoryAreBounded(t *testing.T) {
 	}
 	close(loaded)
 	for range bodiesAtOnce + 1 {
+		if code := <-done; code != http.StatusOK {
+			t.Errorf("status %d", code)
+		}
+	}
+	if !m.decoding.bytes.TryAcquire(bodiesAtOnce * 4096) {
+		t.Error("a body is still counted")
+	}
+}
+
+func TestRESTHeaderWithoutAMetadataNameBlamesNobody(t *testing.T) {
+	target, _ := (&runtimeServer{infer: tutorial}).start(t)
+	m := newMesh(t, Config{}, target)
+	response, body := m.do(t, "POST", "/v2/models/digits/infer", digit, "Grpc-Metadata-", "x")
+	if response.StatusCode != http.StatusOK {
+		t.Errorf("%s %s", response.Status, body)
+	}
+	if n := m.copies.suspects.Load(); n != 0 {
+		t.Errorf("the model server was suspected %d times", n)
+	}
+}
+
+// A client that pipelines is not watched for its end by net/http, so the end of its connection does not end its request.
+func TestShutdownBreaksOffAPipelinedRequest(t *testing.T) {
+	m := newMesh(t, Config{}, forward.Target{})
+	m.copies.loaded.Store(false)
+	arrived := make(chan struct{})
+	m.copies.load = func(ctx context.Context, _ string, _ int) (forward.Target, error) {
+		close(arrived)
+		<-ctx.Done()
+		return forward.Target{}, ctx.Err()
+	}
+	conn, err := net.Dial("tcp", strings.TrimPrefix(m.restURL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "POST /v2/models/digits/infer HTTP/1.1\r\nHost: mesh\r\nContent-Length: %d\r\n\r\n%s", len(digit), digit)
+	<-arrived
+	io.WriteString(conn, "GET /v2 HTTP/1.1\r\n")
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := m.Shutdown(ctx); err == nil {
+		t.Error("the end of time went unnoticed")
+	}
+	if got := m.outcomes(t)["cancelled"]; got != 1 {
+		t.Errorf("outcomes %v", m.outcomes(t))
+	}
+}
+
+// A body of unknown length counts as the largest while it is read, but then as what it is: many clients never tell a length.
+func TestRESTBodiesOfUnknownLengthRunAtOnce(t *testing.T) {
+	entered, leave := make(chan struct{}), make(chan struct{})
+	target, _ := (&runtimeServer{infer: func(context.Context, *inference.ModelInferRequest) (*inference.ModelInferResponse, error) {
+		entered <- struct{}{}
+		<-leave
+		return &inference.ModelInferResponse{}, nil
+	}}).start(t)
+	m := newMesh(t, Config{MaxMessageBytes: 4096}, target)
+	done := make(chan int)
+	for range 2 * bodiesAtOnce {
+		go func() {
+			// A reader of a type that net/http does not know is sent in chunks.
+			response, err := http.Post(m.restURL+"/v2/models/digits/infer", "", struct{ io.Reader }{strings.NewReader(digit)})
+			if err != nil {
+				done <- 0
+				return
+			}
+			response.Body.Close()
+			done <- response.StatusCode
+		}()
+	}
+	for range 2 * bodiesAtOnce {
+		select {
+		case <-entered:
+		case code := <-done:
+			t.Fatalf("status %d", code)
+		}
+	}
+	close(leave)
+	for range 2 * bodiesAtOnce {
 		if code := <-done; code != http.StatusOK {
 			t.Errorf("status %d", code)
 		}

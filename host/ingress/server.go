@@ -67,6 +67,10 @@ type Server struct {
 	restServer *http.Server
 	local      *grpc.Server
 
+	// base is what all requests' contexts come from; breakOff ends it when Shutdown is out of time.
+	base     context.Context
+	breakOff context.CancelFunc
+
 	draining atomic.Bool
 	drained  chan struct{}
 	handlers handlers
@@ -96,6 +100,7 @@ func New(config Config, deps Deps) *Server {
 		decoding:  newDecodeLimit(config.MaxMessageBytes),
 		drained:   make(chan struct{}),
 	}
+	s.base, s.breakOff = context.WithCancel(context.Background())
 	s.metrics = newMetrics(deps.Metrics, budget)
 	s.local = s.newLocal()
 	s.grpcServer = s.newGRPCServer()
@@ -142,15 +147,20 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		err = errors.Join(err, <-done)
 	}
 	if err != nil {
-		// Out of time: the handlers see their connections close.
+		// Out of time. Closing its connection ends most requests, but not one behind which the client has sent another.
+		s.breakOff()
 		s.grpcServer.Close()
 		s.restServer.Close()
 	}
 	s.handlers.wait()
+	s.breakOff()
 	s.local.Stop()
 	s.forwarder.Close()
 	return err
 }
+
+// baseContext is for net/http: what the contexts of a listener's requests come from.
+func (s *Server) baseContext(net.Listener) context.Context { return s.base }
 
 // handlers counts the requests that are being handled.
 type handlers struct {

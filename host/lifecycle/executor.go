@@ -106,6 +106,8 @@ type work struct {
 	unloads  lane
 	removals lane
 	timer    *time.Timer
+	// told is what was last published of each loaded copy, by model id, to tell of use as it goes on.
+	told map[string]told
 }
 
 // delivery is an event on its way to the machine.
@@ -134,6 +136,7 @@ func New(config Config, deps Deps) (*Executor, error) {
 		idle:    make(chan struct{}, 1),
 		stopped: make(chan struct{}),
 		work: work{
+			told:     make(map[string]told),
 			cancels:  make(map[modelcache.CopyID]context.CancelFunc),
 			unloads:  lane{width: unloadsAtOnce},
 			removals: lane{width: removalsAtOnce},
@@ -205,6 +208,7 @@ func (e *Executor) loop(ctx context.Context) (err error) {
 			e.step(ctx, machine.Tick{})
 		case <-figures.C:
 			e.publishFigures()
+			e.publishUse(time.Now())
 		case <-ctx.Done():
 			return nil
 		}

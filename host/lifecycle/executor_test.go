@@ -24,6 +24,29 @@ func outcomeOf(err error) route.Outcome {
 	return route.Internal
 }
 
+// What people see of a model's use follows its use, and not only its state.
+func TestUseIsToldAsItGoesOn(t *testing.T) {
+	run(t, capacity(3), func(t *testing.T, h *host) {
+		h.catalog("m")
+		told := func() *syncv1.Copy {
+			time.Sleep(usePause + figuresInterval)
+			synctest.Wait()
+			h.mesh.mu.Lock()
+			defer h.mesh.mu.Unlock()
+			return h.mesh.copies["m"]
+		}
+		lease := h.mustAcquire("m")
+		used := time.Now()
+		if c := told(); c.GetLastUsedMs() != used.UnixMilli() || c.GetInFlight() != 1 {
+			t.Fatalf("with a request in flight: %v", c)
+		}
+		lease.Release()
+		if c := told(); c.GetLastUsedMs() != used.UnixMilli() || c.GetInFlight() != 0 {
+			t.Fatalf("after the request: %v", c)
+		}
+	})
+}
+
 func TestOneLoadForTwoHundredRequests(t *testing.T) {
 	run(t, capacity(3), func(t *testing.T, h *host) {
 		h.catalog("m")

@@ -187,7 +187,12 @@ func (e *Executor) publish(p machine.Publish) {
 	} else {
 		e.deps.Logger.Debug("model state", "model", p.Model, "state", p.State.String())
 	}
-	if message := copyMessage(p); message != nil {
+	message := copyMessage(p)
+	delete(e.work.told, p.Model)
+	if p.Copy != nil {
+		e.work.told[p.Model] = told{copy: p.Copy, message: message, at: time.Now()}
+	}
+	if message != nil {
 		e.deps.Publisher.Publish(message)
 	} else {
 		e.deps.Publisher.Withdraw(p.Model)

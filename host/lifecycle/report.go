@@ -3,6 +3,8 @@ package lifecycle
 import (
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/wasmesh/wasmesh/host/lifecycle/machine"
 	"github.com/wasmesh/wasmesh/host/modelcache"
 	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
@@ -36,10 +38,9 @@ func copyMessage(p machine.Publish) *syncv1.Copy {
 		State:        state,
 		Size:         resourcesMessage(p.Size),
 		StateSinceMs: p.Since.UnixMilli(),
-		LastUsedMs:   unixMilli(p.LastUsed),
 	}
 	if p.Copy != nil {
-		message.InFlight = uint32(p.Copy.InFlight())
+		setUse(message, p.Copy)
 	}
 	if f := p.Failure; f != nil {
 		message.Failure = &syncv1.Failure{
@@ -47,6 +48,41 @@ func copyMessage(p machine.Publish) *syncv1.Copy {
 		}
 	}
 	return message
+}
+
+// usePause is how often a copy's use is told again: it is for people and for whoever plans ahead, and a busy host must not
+// have a message for each copy each second.
+const usePause = 10 * time.Second
+
+// told is what was published of a loaded copy.
+type told struct {
+	copy    *modelcache.Copy
+	message *syncv1.Copy
+	at      time.Time
+}
+
+// setUse fills in what changes while a copy is loaded. A copy that no request has used says nothing: the time that the
+// machine ranks it by is not one of use.
+func setUse(message *syncv1.Copy, c *modelcache.Copy) {
+	message.InFlight = uint32(c.InFlight())
+	if c.Uses() > 0 {
+		message.LastUsedMs = c.LastUsed().UnixMilli()
+	}
+}
+
+// publishUse tells of the copies whose use has changed since it was told.
+func (e *Executor) publishUse(now time.Time) {
+	for model, t := range e.work.told {
+		if now.Sub(t.at) < usePause {
+			continue
+		}
+		message := proto.CloneOf(t.message)
+		setUse(message, t.copy)
+		if !proto.Equal(message, t.message) {
+			e.deps.Publisher.Publish(message)
+			e.work.told[model] = told{copy: t.copy, message: message, at: now}
+		}
+	}
 }
 
 // unixMilli answers 0 for no time.

@@ -187,8 +187,8 @@ func TestForgot(t *testing.T) {
 				}
 			})
 		}
+		lease.Release() // The last request that was in flight has got its NOT_FOUND, too.
 		group.Wait()
-		lease.Release()
 		if loads, _, _ := h.runtime.counts(); loads["m"] != 2 {
 			t.Fatalf("%d loads, want one more", loads["m"])
 		}

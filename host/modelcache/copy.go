@@ -80,6 +80,9 @@ func (c *Copy) Touch(now time.Time) {
 // InFlight is the number of requests between Acquire and Release.
 func (c *Copy) InFlight() int { return int(c.gate.Load() & inFlight) }
 
+// Uses is how many requests have come.
+func (c *Copy) Uses() uint64 { return c.uses.Load() }
+
 // LastUsed is when a request last came.
 func (c *Copy) LastUsed() time.Time { return time.Unix(0, c.lastUsed.Load()) }
 

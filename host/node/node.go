@@ -13,7 +13,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/wasmesh/wasmesh/host/catalog"
 	"github.com/wasmesh/wasmesh/host/ingress"
@@ -25,9 +24,6 @@ import (
 	"github.com/wasmesh/wasmesh/runtimes/builtin"
 	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
 )
-
-// maxCatalogMessageBytes is room for one message of a catalog of a hundred thousand models.
-const maxCatalogMessageBytes = 64 << 20
 
 // node is one host, composed. Built by build, owned by Run.
 type node struct {
@@ -100,7 +96,7 @@ func (n *node) buildRuntime() error {
 func (n *node) buildStore() (err error) {
 	budget := n.config.DiskBudgetBytes
 	if budget == 0 {
-		if budget, err = freeBytes(n.config.ModelsDir); err != nil {
+		if budget, err = diskBudget(n.config.ModelsDir); err != nil {
 			return err
 		}
 	}
@@ -145,10 +141,8 @@ func (n *node) buildCatalog(reporter *catalog.Reporter) error {
 		StateDir: n.config.StateDir, Logger: n.logger,
 	}
 	if n.config.Controller != "" {
-		n.conn, err = grpc.NewClient(n.config.Controller, grpc.WithTransportCredentials(insecure.NewCredentials()),
-			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxCatalogMessageBytes)))
-		if err != nil {
-			return fmt.Errorf("connect to controller: %w", err)
+		if n.conn, err = dialController(n.config.Controller); err != nil {
+			return err
 		}
 		config.Controller = n.conn
 	}

@@ -51,8 +51,12 @@ func (s *Store) place(ctx context.Context, loc location) (*place, error) {
 	open, ok := s.openers[loc.typ]
 	if !ok {
 		supported := strings.Join(slices.Sorted(maps.Keys(s.openers)), ", ")
-		return nil, errorf(Misconfigured, "storage type %q is not supported; correct \"type\" in %s to one of: %s",
-			loc.typ, loc.describe(), supported)
+		said := loc.describe()
+		if loc.overridden[typeKey] {
+			said = "the storageUri or storage.parameters"
+		}
+		return nil, errorf(Misconfigured, "storage type %q is not supported (it comes from %s); the supported ones are: %s",
+			loc.typ, said, supported)
 	}
 	return open(ctx, loc)
 }

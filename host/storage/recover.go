@@ -99,6 +99,23 @@ func openDisk(cache string, budget int64) (*disk, error) {
 	return d, d.evictLocked(budget)
 }
 
+// CachedBytes is what a Store on this directory would find cached, for whoever derives its budget from the free disk. A
+// directory without a cache holds none.
+func CachedBytes(modelsDir string) (int64, error) {
+	dir := filepath.Join(modelsDir, cacheName, objectsName)
+	files, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return 0, diskError(err)
+	}
+	var sum int64
+	for _, f := range files {
+		if size, _, ok := inspect(filepath.Join(dir, f.Name()), f); ok {
+			sum += size
+		}
+	}
+	return sum, nil
+}
+
 // inspect tells whether a file is a whole object, and when it was last used.
 func inspect(path string, f fs.DirEntry) (size int64, lastUse time.Time, ok bool) {
 	m := objectFile.FindStringSubmatch(f.Name())

@@ -109,3 +109,17 @@ func TestRecoveryKeepsTheOrderOfUse(t *testing.T) {
 		t.Errorf("stats %+v", st)
 	}
 }
+
+// TestCachedBytes: what the next Open will find, counted before it, for a host that derives its budget from free disk.
+func TestCachedBytes(t *testing.T) {
+	if n, err := CachedBytes(t.TempDir()); n != 0 || err != nil {
+		t.Errorf("of a new directory: %d, %v", n, err)
+	}
+	s, bucket := newStore(t, Config{})
+	bucket.put("m/d/w", "weights")
+	pull(t, s, "one", memRef("m"))
+	write(t, filepath.Join(s.cfg.ModelsDir, cacheName, objectsName, strings.Repeat("0", 64)+"-5"), "1234") // truncated
+	if n, err := CachedBytes(s.cfg.ModelsDir); n != s.Stats().UsedBytes || n != 7 || err != nil {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+}

@@ -75,12 +75,10 @@ func (m *Machine) interrupted(mo *model) {
 	m.fail(mo, &Fault{Cause: RuntimeUnavailable, Message: "the runtime stopped twice while it loaded this model; look at the runtime's log and its memory limit"})
 }
 
-// runtimeForgot accounts for a copy that the runtime lost by itself. One that is draining is confirmed by its unload.
+// runtimeForgot has a copy unloaded that the runtime says it lost by itself. Its memory is free only when the unload is
+// confirmed: a runtime that cannot be asked about one model (runtimes/spi) may hold it all the same.
 func (m *Machine) runtimeForgot(ev RuntimeForgot) {
-	mo, ok := m.find(ev.ID, Loaded)
-	if !ok {
-		return
+	if mo, ok := m.find(ev.ID, Loaded); ok {
+		m.drain(mo)
 	}
-	m.gone(mo)
-	m.settle(mo)
 }
