@@ -9,9 +9,6 @@ import (
 	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
 )
 
-// locationLength is how much of a pod's name ModelMesh shows: what tells the pods of one Deployment apart.
-const locationLength = 12
-
 // messageNoReason stands in for a host that said none.
 const messageNoReason = "The host gave no reason"
 
@@ -21,7 +18,8 @@ func (t tally) failureInfo() *v1beta1.FailureInfo {
 		return nil
 	}
 	info := &v1beta1.FailureInfo{
-		Location: t.host[max(0, len(t.host)-locationLength):],
+		// Whole, where ModelMesh shows the last 12 characters: not every host's name has what tells it apart at its end.
+		Location: t.host,
 		// Also for a model that is too large for any host: KServe's CRD has no word for that, and the message says it.
 		Reason:  v1beta1.ModelLoadFailed,
 		Message: t.worst.Message,

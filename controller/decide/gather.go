@@ -3,6 +3,7 @@ package decide
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -52,6 +53,7 @@ func gather(in Input) []*alias {
 	all = slices.CompactFunc(all, func(a, b *alias) bool { return a.key == b.key })
 	refuseNames(all)
 	refuseTaken(all, in)
+	refuseCollisions(all, in, modelid.KeyOf)
 	return all
 }
 
@@ -145,6 +147,37 @@ func refuseTaken(all []*alias, in Input) {
 			isvc.refuse(messageNameTaken)
 		} else {
 			p.refuse(messageNameTaken)
+		}
+	}
+}
+
+// refuseCollisions refuses a spec whose model has the Key of another: everything that is small (residency, gossip, rows of
+// policies) knows models by their Key alone and would take one for the other. A model that answers goes first, then the
+// first object; what has been answering for the refused one stays.
+func refuseCollisions(all []*alias, in Input, keyOf func(namespace, id string) modelid.Key) {
+	owners := make(map[modelid.Key]string, len(all))
+	claim := func(namespace, id string) (owner string, granted bool) {
+		key, row := keyOf(namespace, id), ModelRowKey(namespace, id)
+		if owner, taken := owners[key]; taken {
+			return owner, owner == row
+		}
+		owners[key] = row
+		return row, true
+	}
+	for _, a := range all {
+		if m := a.remembered(in); m != nil && !a.homeless {
+			claim(m.Namespace, m.Id)
+		}
+	}
+	for _, a := range all {
+		if a.spec == nil {
+			continue
+		}
+		id := a.spec.ID.String()
+		if owner, granted := claim(a.key.Namespace, id); !granted {
+			a.spec = nil
+			a.fault = &resolve.Reason{Code: v1beta1.InvalidPredictorSpec, Message: fmt.Sprintf(
+				"The key of model %s collides with that of %s: rename one of the two", id, owner)}
 		}
 	}
 }

@@ -2,12 +2,14 @@ package decide
 
 import (
 	"maps"
+	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
 
 	"github.com/wasmesh/wasmesh/sdk/apis/serving/v1alpha1"
 	"github.com/wasmesh/wasmesh/sdk/apis/serving/v1beta1"
+	"github.com/wasmesh/wasmesh/sdk/modelid"
 	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
 )
 
@@ -135,6 +137,49 @@ func TestNamesThatNoRowCanHave(t *testing.T) {
 	s.want("m", false, v1beta1.Pending, "", v1beta1.InvalidSpec)
 	if s.alias("m").UnavailableReason == "" {
 		t.Error("clients are not told why")
+	}
+}
+
+// TestKeyCollision: tables and gossip know a model by its Key alone, so of two models with one Key only one may be. It
+// is the one that answers already; otherwise the first.
+func TestKeyCollision(t *testing.T) {
+	oneForAll := func(string, string) modelid.Key { return 7 }
+	s := newScript(t, mlserver(tutorialRuntime, "sklearn"), sklearn("b", "sklearn/b"))
+	s.decide() // b answers.
+	s.declare(sklearn("a", "sklearn/a"))
+	s.declare(sklearn("c", "sklearn/c"))
+	all := gather(s.in)
+	refuseCollisions(all, s.in, oneForAll)
+	for _, a := range all {
+		refused := a.fault != nil && a.fault.Code == v1beta1.InvalidPredictorSpec && a.spec == nil && !a.homeless
+		if refused != (a.key.Name != "b") {
+			t.Errorf("%s has fault %v, spec %v", a.key.Name, a.fault, a.spec)
+		}
+		if refused && !strings.Contains(a.fault.Message, "b__isvc-") {
+			t.Errorf("%s is not told which model is in its way: %s", a.key.Name, a.fault.Message)
+		}
+	}
+
+	// An edit of the one that answers may not take the Key of another, and its model stays.
+	s = newScript(t, mlserver(tutorialRuntime, "sklearn"), sklearn("a", "sklearn/a"), sklearn("b", "sklearn/b"))
+	s.decide()
+	s.declare(sklearn("a", "sklearn/edited"))
+	edited := gather(s.in)[0].spec.ID.String()
+	all = gather(s.in)
+	refuseCollisions(all, s.in, func(namespace, id string) modelid.Key {
+		if strings.HasPrefix(id, "b__") || id == edited {
+			return 7
+		}
+		return modelid.KeyOf(namespace, id)
+	})
+	if all[0].fault == nil || all[1].fault != nil {
+		t.Errorf("faults %v, %v", all[0].fault, all[1].fault)
+	}
+
+	// Without a collision nothing is refused.
+	all = gather(s.in)
+	if all[0].fault != nil || all[1].fault != nil {
+		t.Errorf("faults %v, %v", all[0].fault, all[1].fault)
 	}
 }
 

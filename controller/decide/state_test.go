@@ -166,7 +166,7 @@ func TestFailureLocationAndTime(t *testing.T) {
 	s.fail("modelmesh-serving-mlserver-1.x-5c8d-new11", id, "second", late)
 	s.fail("modelmesh-serving-mlserver-1.x-5c8d-old22", id, "first", late.Add(-time.Minute))
 	f := s.wantFailure("m", v1beta1.ModelLoadFailed, "second")
-	if f.Location != "x-5c8d-new11"[len("x-5c8d-new11")-12:] || !f.Time.Time.Equal(late.Truncate(time.Second)) {
+	if f.Location != "modelmesh-serving-mlserver-1.x-5c8d-new11" || !f.Time.Time.Equal(late.Truncate(time.Second)) {
 		t.Errorf("failure %+v", *f)
 	}
 

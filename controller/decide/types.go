@@ -99,8 +99,6 @@ type Output struct {
 	Runtimes []*adminv1.RuntimePlan
 	// Events to record, in order.
 	Events []Event
-	// RequeueAfter asks for another Decide although nothing changed; 0 for no.
-	RequeueAfter time.Duration
 }
 
 // Event is a Kubernetes Event about one object.

@@ -160,6 +160,8 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // pass gathers, decides and applies once. It answers when the next is due if nothing happens; zero for never.
 func (l *Loop) pass(now time.Time) (next time.Time) {
 	changed := l.gather(now)
+	// Asked before Hosts: a report that arrives in between must not settle what this look has not seen of it.
+	settled := l.config.Mesh.Settled()
 	out := decide.Decide(decide.Input{
 		Now:       now,
 		Objects:   l.objects,
@@ -169,7 +171,7 @@ func (l *Loop) pass(now time.Time) (next time.Time) {
 		Refused:   l.refused,
 		Faults:    l.faults,
 		Endpoints: l.config.Endpoints,
-		Settled:   l.config.Mesh.Settled(),
+		Settled:   settled,
 	})
 	trouble := ""
 	if err := l.apply(out); err != nil {
@@ -180,9 +182,6 @@ func (l *Loop) pass(now time.Time) (next time.Time) {
 		}
 	} else {
 		changed = l.take(now, out) || changed
-		if out.RequeueAfter > 0 {
-			next = now.Add(out.RequeueAfter)
-		}
 	}
 	changed = changed || trouble != l.trouble
 	l.trouble = trouble

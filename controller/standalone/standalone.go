@@ -1,12 +1,12 @@
 // Package standalone is the controller without Kubernetes: the directory source, the loop, the stream to hosts and the
 // admin service in one process, with its state in files. cmd/wasmesh-controller runs it; the launcher restarts it.
 //
-// Everything that it writes lies below its data directory: state/ outlives it, run/ says where the running one is reached.
+// Everything that it writes lies below its data directory: state/ outlives it, run/ has the socket while it runs. Where
+// hosts reach it, its log says; whoever starts it with an address of their own, as the launcher does, knows it already.
 package standalone
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -31,9 +31,7 @@ const defaultNamespace = "default"
 const (
 	stateFolder = "state"
 	runFolder   = "run"
-	// AddressesFile, below run/, holds Addresses as JSON while the controller runs.
-	AddressesFile = "controller.json"
-	socketFile    = "admin.sock"
+	socketFile  = "admin.sock"
 )
 
 // Config of a standalone controller.
@@ -47,13 +45,6 @@ type Config struct {
 	// Endpoints are written into statuses.
 	Endpoints decide.Endpoints
 	Logger    *slog.Logger
-}
-
-// Addresses say where a running controller is reached.
-type Addresses struct {
-	PID         int    `json:"pid"`
-	SyncAddress string `json:"sync_address"`
-	AdminSocket string `json:"admin_socket"`
 }
 
 // Run runs the controller until the context ends, then stops in order: first the decisions, then the streams to the
@@ -84,9 +75,8 @@ func Run(ctx context.Context, config Config) error {
 	if err != nil {
 		return err
 	}
-	defer ends.remove()
-	config.Logger.Info("controller is up", "term", term, "sync", ends.addresses.SyncAddress,
-		"admin", ends.addresses.AdminSocket)
+	defer ends.close()
+	config.Logger.Info("controller is up", "term", term, "sync", ends.sync.Addr().String(), "admin", ends.admin.Addr().String())
 	return serve(ctx, parts{objects: objects, mesh: mesh, loop: loop, ends: ends})
 }
 
@@ -126,11 +116,9 @@ func serve(ctx context.Context, p parts) error {
 	return group.Wait()
 }
 
-// endpoints are the listeners and the file that tells of them.
+// endpoints are the listeners: for hosts and for operators.
 type endpoints struct {
 	sync, admin net.Listener
-	addresses   Addresses
-	file        string
 }
 
 func listen(config Config) (*endpoints, error) {
@@ -141,23 +129,13 @@ func listen(config Config) (*endpoints, error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	e := &endpoints{file: filepath.Join(folder, AddressesFile)}
+	e := &endpoints{}
 	if e.sync, err = net.Listen("tcp", config.SyncAddress); err != nil {
 		return nil, fmt.Errorf("listen for hosts: %w", err)
 	}
-	socket := filepath.Join(folder, socketFile)
-	if e.admin, err = listenUnix(socket); err != nil {
+	if e.admin, err = listenUnix(filepath.Join(folder, socketFile)); err != nil {
 		_ = e.sync.Close()
 		return nil, err
-	}
-	e.addresses = Addresses{PID: os.Getpid(), SyncAddress: e.sync.Addr().String(), AdminSocket: socket}
-	data, err := json.Marshal(e.addresses)
-	if err == nil {
-		err = replaceFile(e.file, data)
-	}
-	if err != nil {
-		e.remove()
-		return nil, fmt.Errorf("tell the controller's addresses: %w", err)
 	}
 	return e, nil
 }
@@ -185,9 +163,8 @@ func listenUnix(path string) (net.Listener, error) {
 	return listener, nil
 }
 
-// remove what tells of this controller; closing twice does no harm.
-func (e *endpoints) remove() {
-	_ = os.Remove(e.file)
+// close also removes the socket; closing twice does no harm.
+func (e *endpoints) close() {
 	_ = e.sync.Close()
 	_ = e.admin.Close()
 }

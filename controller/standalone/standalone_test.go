@@ -99,7 +99,7 @@ func (m *mesh) start() {
 	m.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	log := upLog{up: make(chan struct{})}
+	log := upLog{up: make(chan string, 1)}
 	go func() {
 		done <- Run(ctx, Config{
 			Sources: []string{m.sources}, DataDir: m.data, SyncAddress: "127.0.0.1:0",
@@ -108,23 +108,15 @@ func (m *mesh) start() {
 		})
 	}()
 	select {
-	case <-log.up:
+	case m.sync = <-log.up:
 	case err := <-done:
 		m.t.Fatalf("run: %v", err)
 	}
-	var addresses Addresses
-	data, err := os.ReadFile(filepath.Join(m.data, runFolder, AddressesFile))
-	if err == nil {
-		err = json.Unmarshal(data, &addresses)
-	}
+	conn, err := grpc.NewClient("unix:"+filepath.Join(m.data, runFolder, socketFile), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	conn, err := grpc.NewClient("unix:"+addresses.AdminSocket, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	m.admin, m.sync = adminv1.NewAdminServiceClient(conn), addresses.SyncAddress
+	m.admin = adminv1.NewAdminServiceClient(conn)
 	m.stop = sync.OnceFunc(func() {
 		_ = conn.Close()
 		cancel()
@@ -135,12 +127,14 @@ func (m *mesh) start() {
 	m.t.Cleanup(m.stop)
 }
 
-// upLog closes up when the controller says that it is up.
-type upLog struct{ up chan struct{} }
+// upLog gets the address for hosts when the controller says that it is up.
+type upLog struct{ up chan string }
 
 func (l upLog) Write(p []byte) (int, error) {
 	if strings.Contains(string(p), "controller is up") {
-		close(l.up)
+		_, rest, _ := strings.Cut(string(p), " sync=")
+		address, _, _ := strings.Cut(rest, " ")
+		l.up <- address
 	}
 	return len(p), nil
 }
@@ -290,6 +284,10 @@ func TestRunLeavesNothingBehind(t *testing.T) {
 	socket := filepath.Join(m.data, runFolder, socketFile)
 	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("socket %v, error %v", info, err)
+	}
+	// What else is known of a running controller is in the record of whoever started it.
+	if running, err := os.ReadDir(filepath.Join(m.data, runFolder)); err != nil || len(running) != 1 {
+		t.Errorf("in run/: %v, error %v; want the socket alone", running, err)
 	}
 	m.stop()
 	left, err := os.ReadDir(filepath.Join(m.data, runFolder))

@@ -197,7 +197,8 @@ func (s *Server) report(st *stream, report *syncv1.Report) error {
 	return nil
 }
 
-// merge answers whether anything changed that decisions are made of; load figures and times of use are not.
+// merge answers whether anything changed that decisions are made of; load figures and times of use are not. Demands are
+// not kept: a runtime that some model needs always runs, so nothing would be decided by them.
 func (h *host) merge(report *syncv1.Report) bool {
 	changed := false
 	if report.GetComplete() {

@@ -74,7 +74,7 @@ func Parse(s string) (ID, error) {
 type Key uint64
 
 // KeyOf answers the first eight bytes, big-endian, of the SHA-256 of namespace, a zero byte and the model id. Two
-// models may collide, at odds of about 3 in 10^8 among a million; the controller looks for that and refuses the later.
+// models may collide, at odds of about 3 in 10^8 among a million; controller/decide looks for that and refuses the later.
 func KeyOf(namespace, id string) Key {
 	sum := sha256.Sum256([]byte(namespace + "\x00" + id))
 	return Key(binary.BigEndian.Uint64(sum[:8]))

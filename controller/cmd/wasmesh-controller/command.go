@@ -40,9 +40,9 @@ func newCommand(stdin io.Reader, stderr io.Writer) *cobra.Command {
 	}
 	flags := command.Flags()
 	flags.StringArrayVar(&config.Sources, "source", nil, "a YAML file, or a directory of them; may be given several times")
-	flags.StringVar(&config.DataDir, "data-dir", ".wasmesh", "where state and addresses are kept")
+	flags.StringVar(&config.DataDir, "data-dir", ".wasmesh", "where state and the operators' socket are kept")
 	flags.StringVar(&config.SyncAddress, "sync-address", "127.0.0.1:0",
-		"where hosts connect; the address that was taken is in <data-dir>/run/controller.json")
+		"where hosts connect; port 0 takes a free one, which the log names")
 	flags.StringVar(&config.Endpoints.GRPC, "advertise-grpc", "",
 		`the gRPC URL in statuses, such as grpc://127.0.0.1:8033; "{namespace}" stands for the object's`)
 	flags.StringVar(&config.Endpoints.REST, "advertise-rest", "", "the REST URL in statuses, such as http://127.0.0.1:8008")

@@ -47,7 +47,7 @@ func TestRunStops(t *testing.T) {
 			case err := <-done:
 				t.Fatalf("run: %v", err)
 			}
-			if _, err := os.Stat(filepath.Join(data, "run", "controller.json")); err != nil {
+			if _, err := os.Stat(filepath.Join(data, "run", "admin.sock")); err != nil {
 				t.Error(err)
 			}
 			if way == "signal" {

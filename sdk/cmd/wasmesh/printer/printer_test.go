@@ -52,6 +52,26 @@ func TestWideAddsColumns(t *testing.T) {
 	}
 }
 
+// A runtime's message may have lines and tabs of its own, and bytes that command a terminal; a row stays one row.
+func TestACellStaysOneCell(t *testing.T) {
+	columns := []Column[string]{
+		{Header: "NAME", Cell: func(string) string { return "digits" }},
+		{Header: "FAILURE", Cell: func(s string) string { return s }},
+		{Header: "AGE", Cell: func(string) string { return "2m5s" }},
+	}
+	var out strings.Builder
+	if err := Table(&out, columns, []string{"Traceback:\n\tfile \"m\"\r\n\x1b[2Jgone\n"}, false); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimRight(out.String(), "\n"), "\n")
+	if len(lines) != 2 || strings.Index(lines[0], "AGE") != strings.Index(lines[1], "2m5s") || strings.ContainsAny(lines[1], "\r\x1b") {
+		t.Errorf("table:\n%q", lines)
+	}
+	if !strings.Contains(lines[1], `Traceback: file "m" `) {
+		t.Errorf("the message is lost: %q", lines[1])
+	}
+}
+
 func TestEncode(t *testing.T) {
 	object := parse(t, service)
 	var one, list, yaml strings.Builder

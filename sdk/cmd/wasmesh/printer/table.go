@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"unicode"
 )
 
 // Column is one column of a table over objects of type T.
@@ -32,9 +33,15 @@ func Table[T any](w io.Writer, columns []Column[T], objects []T, wide bool) erro
 	for _, object := range objects {
 		cells := make([]string, len(shown))
 		for i, column := range shown {
-			cells[i] = column.Cell(object)
+			cells[i] = oneLine(column.Cell(object))
 		}
 		fmt.Fprintln(table, strings.Join(cells, "\t"))
 	}
 	return table.Flush()
+}
+
+// oneLine puts one space in the place of whatever would end the cell or the row, or command the terminal: cells repeat
+// what runtimes and storage say.
+func oneLine(text string) string {
+	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
 }
