@@ -19,6 +19,7 @@ func TestBadDeclarations(t *testing.T) {
 	good := s3.putFake("good", behaviour{SizeBytes: mib})
 	broken := s3.putFake("broken", behaviour{SizeBytes: mib, Fail: "weights are upside down"})
 	huge := s3.putFake("huge", behaviour{SizeBytes: 500 * mib})
+	s3.put("fake/bulky.json", make([]byte, 90*mib)) // takes 1.25 times that in memory, by estimate
 	replace := func(yaml, old, new string) string {
 		if !strings.Contains(yaml, old) {
 			t.Fatalf("no %q to replace in %s", old, yaml)
@@ -39,6 +40,7 @@ func TestBadDeclarations(t *testing.T) {
 		"prefix.yaml":       fakeService("prefix", "no/such/prefix"),
 		"broken.yaml":       fakeService("broken", broken),
 		"huge.yaml":         sized(fakeService("huge", huge), 500*mib),
+		"bulky.yaml":        fakeService("bulky", "fake/bulky.json"),
 		"malformed.yaml":    "apiVersion: v1\nkind: Secret\n  metadata: [\n",
 	}
 	m := up(t, files)
@@ -61,9 +63,10 @@ func TestBadDeclarations(t *testing.T) {
 		{"prefix", "ModelLoadFailed", "no/such/prefix", false},
 		{"broken", "ModelLoadFailed", "weights are upside down", false},
 		{"huge", "ModelLoadFailed", "needs 500.0 MiB, more than the whole capacity of 100.0 MiB", false},
+		{"bulky", "ModelLoadFailed", "needs 112.5 MiB, more than the whole capacity of 100.0 MiB", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			m.t = t
+			m := m.in(t)
 			s := m.until(test.name, "says what is wrong", func(s service) bool {
 				reason, _ := s.failure()
 				return reason == test.reason
@@ -89,7 +92,6 @@ func TestBadDeclarations(t *testing.T) {
 			}
 		})
 	}
-	m.t = t
 	if out, err := m.run("get", "isvc"); err != nil || !strings.Contains(out, "good") {
 		t.Errorf("get isvc: %v\n%s", err, out)
 	}
@@ -97,9 +99,14 @@ func TestBadDeclarations(t *testing.T) {
 	if status.Code(err) != codes.FailedPrecondition || !strings.Contains(err.Error(), "weights are upside down") {
 		t.Errorf("a request to a model that failed to load ended with %v, want FAILED_PRECONDITION and the reason", err)
 	}
+	const one = `{"inputs":[{"name":"x","shape":[1],"datatype":"INT32","data":[1]}]}`
+	if code, body := m.post("/v2/models/broken/infer", "application/json", []byte(one)); code != http.StatusFailedDependency ||
+		!strings.Contains(errorOf(t, body), "weights are upside down") {
+		t.Errorf("the same over REST: %d %s", code, body)
+	}
 	_, err = infer(t.Context(), m.grpcClient(), "huge")
-	if status.Code(err) != codes.ResourceExhausted && status.Code(err) != codes.FailedPrecondition {
-		t.Errorf("a request to a model that can never fit ended with %v", err)
+	if status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "500.0 MiB") {
+		t.Errorf("a request to a model that can never fit ended with %v, want RESOURCE_EXHAUSTED and the numbers", err)
 	}
 }
 

@@ -64,6 +64,13 @@ func up(t *testing.T, files map[string]string, args ...string) *mesh {
 	return m
 }
 
+// in is the same mesh, seen from a subtest.
+func (m *mesh) in(t *testing.T) *mesh {
+	seen := *m
+	seen.t = t
+	return &seen
+}
+
 // write puts one YAML file in place, as an editor does: whole.
 func (m *mesh) write(name, content string) {
 	m.t.Helper()

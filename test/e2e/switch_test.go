@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -100,6 +101,18 @@ func TestEditSwitchesAndBadEditIsBlocked(t *testing.T) {
 	current, err := infer(t.Context(), client, "digits")
 	if err != nil {
 		t.Fatal(err)
+	}
+	described, err := m.run("describe", "isvc", "digits")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"Active Model State:  Loaded", "Target Model State:  FailedToLoad", "BlockedByFailedLoad", "Failed Copies:  1", "Total Copies:   2",
+		"Last Failure Info:", "Model Revision Name:", "no-such-model.json", "Events:",
+	} {
+		if !strings.Contains(described, want) {
+			t.Errorf("describe does not say %q:\n%s", want, described)
+		}
 	}
 
 	controller, host := m.kill("wasmesh-controller"), m.kill("fake-1.x-0")

@@ -97,7 +97,7 @@ func TestTutorial(t *testing.T) {
 		"example-sklearn-predictor": "ksp-",
 	} {
 		t.Run(name, func(t *testing.T) {
-			m.t = t
+			m := m.in(t)
 			code, body := m.post("/v2/models/"+name+"/infer", "application/json", rest)
 			expectEight(t, body, name+"__"+prefix)
 			if code != 200 {
@@ -105,8 +105,35 @@ func TestTutorial(t *testing.T) {
 			}
 		})
 	}
+	t.Run("get", func(t *testing.T) {
+		m := m.in(t)
+		out, err := m.run("get", "isvc", "example-sklearn-isvc")
+		if err != nil {
+			t.Fatal(err)
+		}
+		header, row, _ := strings.Cut(out, "\n")
+		if got := strings.Join(strings.Fields(header), " "); got != "NAME URL READY PREV LATEST PREVROLLEDOUTREVISION LATESTREADYREVISION AGE" {
+			t.Errorf("columns %q", got)
+		}
+		if fields := strings.Fields(row); len(fields) < 3 || fields[1] != "grpc://"+m.grpc || fields[2] != "True" {
+			t.Errorf("row %q", row)
+		}
+		for _, kind := range []string{"runtimes", "models", "hosts"} {
+			if out, err := m.run("get", kind); err != nil || !strings.Contains(out, "mlserver-1.x") {
+				t.Errorf("get %s: %v\n%s", kind, err, out)
+			}
+		}
+	})
+	t.Run("an input that the model refuses", func(t *testing.T) {
+		m := m.in(t)
+		code, body := m.post("/v2/models/example-sklearn-isvc/infer", "application/json",
+			[]byte(`{"inputs":[{"name":"predict","shape":[1,3],"datatype":"FP32","data":[1,2,3]}]}`))
+		if code != 500 || !strings.Contains(errorOf(t, body), "expecting 64 features") {
+			t.Errorf("%d %s, want MLServer's own words", code, body)
+		}
+	})
 	t.Run("a file that is no model", func(t *testing.T) {
-		m.t = t
+		m := m.in(t)
 		s := m.until("broken", "has failed", func(s service) bool { return s.active() == "FailedToLoad" })
 		reason, message := s.failure()
 		t.Logf("%s: %s", reason, message)
@@ -115,7 +142,7 @@ func TestTutorial(t *testing.T) {
 		}
 	})
 	t.Run("MLServer is killed", func(t *testing.T) {
-		m.t = t
+		m := m.in(t)
 		client := m.grpcClient()
 		var request inference.ModelInferRequest
 		content, err := os.ReadFile(filepath.Join(examples, "quickstart-requests/input-grpc.json"))
@@ -130,7 +157,6 @@ func TestTutorial(t *testing.T) {
 		})
 		m.untilLoaded("example-sklearn-storage")
 	})
-	m.t = t
 }
 
 // expectEight reads a V2 answer: output "predict" is 8, from a model whose id starts like that.
