@@ -28,26 +28,41 @@ func explain(c change, s standing) (reason, message string) {
 	case v1beta1.InProgress:
 		message += "; the model of the changed spec is on its way"
 	case v1beta1.BlockedByFailedLoad:
-		message += "; the model of the changed spec failed to load: " + s.failure.Message
+		message += "; the model of the changed spec failed to load: " + s.failure.Message + missing(c.target.reading)
 	case v1beta1.InvalidSpec:
-		message += "; the changed spec is invalid: " + s.failure.Message
+		message += invalidSpec(s)
 	}
 	return string(s.active), message
 }
 
-// explainUnavailable prefers the active model's own failure to that of a target, which is in lastFailureInfo.
+func invalidSpec(s standing) string { return "; the changed spec is invalid: " + s.failure.Message }
+
+// missing continues a sentence with the runtime that there is not.
+func missing(r reading) string {
+	if r.shortfall == "" {
+		return ""
+	}
+	return "; " + r.shortfall
+}
+
+// explainUnavailable prefers the active model's own failure to that of a target, which is in lastFailureInfo. That the
+// spec is invalid is said too: the owner's last edit is what they look for. Without a model it is all there is to say.
 func explainUnavailable(c change, s standing) (reason, message string) {
-	failure, complaint := s.failure, ""
-	if c.active != nil {
-		failure, complaint = c.active.reading.failure, c.active.reading.complaint
+	if c.active == nil {
+		return string(s.failure.Reason), s.failure.Message
 	}
-	if failure == nil {
-		return string(v1beta1.Pending), "No host has taken note of the model yet"
+	r := c.active.reading
+	reason, message = string(v1beta1.Pending), "No host has taken note of the model yet"
+	if r.failure != nil {
+		reason, message = string(r.failure.Reason), r.failure.Message+missing(r)
+		if r.complaint != "" {
+			message += ": " + r.complaint
+		}
 	}
-	if message = failure.Message; complaint != "" {
-		message += ": " + complaint
+	if s.transition == v1beta1.InvalidSpec {
+		message += invalidSpec(s)
 	}
-	return string(failure.Reason), message
+	return reason, message
 }
 
 // conditions sets ours and carries those of others over. Sorted by type, as Knative does.

@@ -52,7 +52,7 @@ func (d *decision) decide(a *alias) {
 	if c.switchedFrom != "" {
 		d.out.Events = append(d.out.Events, switchedEvent(a.key, c))
 	}
-	if d.in.Settled {
+	if d.in.Settled || c.hopeless() {
 		after := a.standing(c, d.in.Now)
 		d.out.Events = append(d.out.Events, transitionEvents(a.key, step{a.before, after, c})...)
 		d.write(a, after)

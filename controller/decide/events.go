@@ -19,6 +19,8 @@ const (
 	EventLoadFailed = "LoadFailed"
 	// EventSwitched: the name now means another model.
 	EventSwitched = "Switched"
+	// EventUpToDate: the spec asks again for the model that answers, after an edit that led nowhere.
+	EventUpToDate = "UpToDate"
 	// EventBlocked: the model of a changed spec failed to load, the one before stays.
 	EventBlocked = "BlockedByFailedLoad"
 	// EventInvalidSpec: no model could be made of a spec, or no pods of a runtime.
@@ -37,7 +39,7 @@ type step struct {
 func transitionEvents(key Key, s step) []Event {
 	var events []Event
 	for _, rule := range []func(step) (Event, bool){
-		loadedEvent, unloadedEvent, loadFailedEvent, blockedEvent, invalidSpecEvent, waitingEvent,
+		loadedEvent, unloadedEvent, loadFailedEvent, blockedEvent, invalidSpecEvent, waitingEvent, upToDateEvent,
 	} {
 		if e, happened := rule(s); happened {
 			e.Object = key
@@ -113,6 +115,17 @@ func waitingEvent(s step) (Event, bool) {
 		return normal(EventWaitingForRuntime, "%s", wanted.reading.failure.Message), true
 	}
 	return Event{}, false
+}
+
+// upToDateEvent ends the story of an edit that was blocked, invalid or taken back, so that its warning is not the newest
+// Event. When there was a switch, a load or a failure, that is the end.
+func upToDateEvent(s step) (Event, bool) {
+	_, loaded := loadedEvent(s)
+	if s.after.transition != v1beta1.UpToDate || s.before.transition == v1beta1.UpToDate || s.before.transition == "" ||
+		s.change.switchedFrom != "" || loaded || s.after.active == v1beta1.FailedToLoad {
+		return Event{}, false
+	}
+	return normal(EventUpToDate, "Model %s is what the spec asks for", s.change.active.model.Id), true
 }
 
 // waits says that lastFailureInfo is a runtime's.

@@ -14,8 +14,9 @@ type candidate struct {
 	model *syncv1.Model
 	// durable is what Output.Active remembers.
 	durable *syncv1.Model
-	// unsupported says why model.Runtimes is empty.
+	// unsupported says why model.Runtimes is empty, and shortfall what was asked for and what there is; "" when unknown.
 	unsupported *resolve.Reason
+	shortfall   string
 	tally       tally
 	reading     reading
 }
@@ -37,6 +38,12 @@ func (c change) wanted() *candidate {
 		return c.target
 	}
 	return c.active
+}
+
+// hopeless: no declared runtime can hold any model that the alias has, whatever hosts have yet to report. A copy that one
+// of them still has is about to be given up.
+func (c change) hopeless() bool {
+	return c.active != nil && c.active.unsupported != nil && (c.target == nil || c.target.unsupported != nil)
 }
 
 // change decides which model answers. An attempt to load the target that is under way may yet end well, whatever became
@@ -114,7 +121,11 @@ func (s situation) nothingToKeep() bool {
 func (ns *namespace) declared(spec resolve.Spec) *candidate {
 	names, reason := resolve.Eligible(spec, ns.runtimes)
 	m := resolve.Model(spec, names)
-	return &candidate{model: m, durable: m, unsupported: reason}
+	c := &candidate{model: m, durable: m, unsupported: reason}
+	if reason != nil {
+		c.shortfall = resolve.Shortfall(spec, ns.runtimes)
+	}
+	return c
 }
 
 // activeOf makes a candidate of a remembered model. The spec that it came from is gone: what was once eligible and can
@@ -165,6 +176,7 @@ func (d *decision) evidence(ns *namespace, c *candidate) evidence {
 	e := evidence{
 		tally:       ns.count(c.model.Id),
 		unsupported: c.unsupported,
+		shortfall:   c.shortfall,
 		connected:   len(ns.hosts),
 		since:       d.in.Published.Since[ModelRowKey(c.model.Namespace, c.model.Id)],
 	}

@@ -246,7 +246,7 @@ func TestInvalidEdit(t *testing.T) {
 	s.decide()
 	s.want("m", true, v1beta1.Loaded, "", v1beta1.UpToDate)
 	s.wantFailure("m", "", "")
-	s.wantEvents()
+	s.wantEvents(EventUpToDate)
 }
 
 // TestInvalidFromTheStart: ModelMesh gave such an object no status at all, and Pending counted as available.
@@ -284,6 +284,12 @@ func TestEditOfFailedModel(t *testing.T) {
 	s.decide()
 	s.want("m", false, v1beta1.FailedToLoad, "", v1beta1.InvalidSpec)
 	s.wantEvents(EventInvalidSpec)
+	for _, kind := range []string{v1beta1.ConditionReady, v1beta1.ConditionPredictorReady} {
+		want := "access denied; the changed spec is invalid: " + s.isvc("m").Status.ModelStatus.LastFailureInfo.Message
+		if c := find(s.isvc("m").Status.Conditions, kind); c.Message != want {
+			t.Errorf("%s says %q, want %q", kind, c.Message, want)
+		}
+	}
 
 	// What is not reported does not yet count as absent.
 	s.in.Settled = false

@@ -23,6 +23,8 @@ type evidence struct {
 	tally tally
 	// unsupported says why no runtime may hold the model; nil when one may.
 	unsupported *resolve.Reason
+	// shortfall says what was asked for and what there is, when unsupported.
+	shortfall string
 	// connected is the number of hosts in the namespace, ready those of them that could load the model now.
 	connected int
 	ready     []*Host
@@ -49,6 +51,8 @@ type reading struct {
 	waiting bool
 	// complaint of the runtime that is waited for.
 	complaint string
+	// shortfall says which runtime is missing, for the conditions: users match on the failure's own message.
+	shortfall string
 }
 
 // read goes through ModelMesh's table of states (decodeModelState in its predictor_controller.go) with facts in place of
@@ -76,8 +80,9 @@ func unsupported(e evidence) (reading, bool) {
 		return reading{}, false
 	}
 	return reading{
-		state:   v1beta1.FailedToLoad,
-		failure: &v1beta1.FailureInfo{Reason: e.unsupported.Code, Message: e.unsupported.Message},
+		state:     v1beta1.FailedToLoad,
+		failure:   &v1beta1.FailureInfo{Reason: e.unsupported.Code, Message: e.unsupported.Message},
+		shortfall: e.shortfall,
 	}, true
 }
 

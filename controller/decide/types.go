@@ -58,7 +58,7 @@ type Input struct {
 	// Endpoints are the addresses that statuses tell clients.
 	Endpoints Endpoints
 	// Settled is false until every host known at start has reported, or 15 s have passed: before it no status is written,
-	// since missing reports would read as missing copies.
+	// since missing reports would read as missing copies. Only that no runtime can hold a model needs no report.
 	Settled bool
 }
 

@@ -66,7 +66,7 @@ func TestHostGone(t *testing.T) {
 	s.declare(sklearn("m", "sklearn/good"))
 	s.decide()
 	s.want("m", false, v1beta1.Loaded, "", v1beta1.UpToDate)
-	s.wantEvents()
+	s.wantEvents(EventUpToDate)
 
 	// Its successor comes up empty.
 	s.host("host-0", tutorialRuntime)
@@ -76,6 +76,63 @@ func TestHostGone(t *testing.T) {
 	s.report("host-0", model, loadedCopy)
 	s.want("m", true, v1beta1.Loaded, "", v1beta1.UpToDate)
 	s.wantFailure("m", "", "")
+}
+
+// TestRuntimeRemovedWhileDown: that no runtime is left needs no report of a host, so it is said before any comes, and it
+// is the same sentence as for an object that was never seen before.
+func TestRuntimeRemovedWhileDown(t *testing.T) {
+	s, _ := loadedModel(t)
+	s.hosts["host-0"].Connected = false
+	s.decide()
+	s.wantFailure("m", v1beta1.RuntimeUnhealthy, messageWaitingForHost)
+	named, runtime := sklearn("named", "sklearn/good"), tutorialRuntime
+	named.Spec.Predictor.Model.Runtime = &runtime
+	s.declare(named)
+	s.declare(sklearn("edited", "sklearn/good"))
+	s.decide()
+	s.declare(contradictory("edited"))
+	s.decide()
+	s.events = nil
+
+	s.hosts, s.in.Settled = map[string]*Host{}, false
+	s.in.Objects.ServingRuntimes[0] = mlserver("other", "onnx")
+	s.decide()
+	s.want("m", false, v1beta1.FailedToLoad, "", v1beta1.UpToDate)
+	s.wantFailure("m", v1beta1.NoSupportingRuntime, "No ServingRuntime supports specified model type and/or protocol")
+	s.wantFailure("named", v1beta1.RuntimeNotRecognized, "Specified runtime name not recognized")
+	s.want("edited", false, v1beta1.FailedToLoad, "", v1beta1.InvalidSpec)
+	s.wantEvents(EventLoadFailed, EventLoadFailed, EventLoadFailed)
+	for name, want := range map[string]string{
+		"m":      `No ServingRuntime supports specified model type and/or protocol; asked for "sklearn", declared: onnx`,
+		"named":  `Specified runtime name not recognized; asked for the runtime "mlserver-1.x", declared: other`,
+		"edited": messageRuntimesGone + "; the changed spec is invalid: " + s.isvc("edited").Status.ModelStatus.LastFailureInfo.Message,
+	} {
+		if c := find(s.isvc(name).Status.Conditions, v1beta1.ConditionReady); c.Message != want {
+			t.Errorf("%s: the condition says %q, want %q", name, c.Message, want)
+		}
+	}
+}
+
+// TestBlockedEditTakenBack: the warning about the edit is not the last word.
+func TestBlockedEditTakenBack(t *testing.T) {
+	s, _ := loadedModel(t)
+	s.events = nil
+	s.declare(service("m", "sklern", "sklearn/good"))
+	s.decide()
+	s.want("m", true, v1beta1.Loaded, v1beta1.FailedToLoad, v1beta1.BlockedByFailedLoad)
+	c := find(s.isvc("m").Status.Conditions, v1beta1.ConditionReady)
+	if want := "The model is loaded; the model of the changed spec failed to load: No ServingRuntime supports specified model " +
+		`type and/or protocol; asked for "sklern", declared: sklearn`; c.Message != want {
+		t.Errorf("the condition says %q, want %q", c.Message, want)
+	}
+	s.wantEvents(EventBlocked)
+	s.declare(sklearn("m", "sklearn/good"))
+	s.decide()
+	s.want("m", true, v1beta1.Loaded, "", v1beta1.UpToDate)
+	if s.events[0].Type != corev1.EventTypeNormal {
+		t.Errorf("event %+v, want a normal one", s.events[0])
+	}
+	s.wantEvents(EventUpToDate)
 }
 
 // TestTargetsTroublesAreNotTheActives: ModelMesh said Ready false for a model that answered.

@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/wasmesh/wasmesh/controller/decide"
+	"github.com/wasmesh/wasmesh/controller/resolve"
 	"github.com/wasmesh/wasmesh/sdk/apis/serving/v1alpha1"
 	"github.com/wasmesh/wasmesh/sdk/apis/serving/v1beta1"
 	adminv1 "github.com/wasmesh/wasmesh/sdk/proto/admin/v1"
@@ -52,12 +53,14 @@ func (s Statuses) set(out decide.Output) {
 	maps.Copy(s.Predictors, out.Predictors)
 }
 
-// keepOnly forgets the statuses of objects that are gone: should one come back, it is another object. It answers whether
-// there were any.
+// keepOnly forgets the statuses of objects that are gone: should one come back, it is another object. One that is not
+// ours any more is gone for us, and what we said of it would never change again. It answers whether there were any.
 func (s Statuses) keepOnly(objects decide.Objects) bool {
 	present := map[decide.Key]bool{}
 	for _, o := range objects.InferenceServices {
-		present[inferenceServiceKey(o)] = true
+		if resolve.IsModelMesh(o) {
+			present[inferenceServiceKey(o)] = true
+		}
 	}
 	for _, o := range objects.Predictors {
 		present[predictorKey(o)] = true

@@ -130,7 +130,7 @@ func TestFromInferenceServiceRefuses(t *testing.T) {
 		},
 		{
 			"bad scheme", `{}`, model + `storageUri: "ftp://b/p"}}`,
-			"the InferenceService ns/m has an unsupported storageUri scheme ftp: use s3, gs, pvc, http or https",
+			"the InferenceService ns/m has an unsupported storageUri scheme ftp: use s3 or pvc",
 		},
 		{
 			"model and framework", `{}`, `{model: {modelFormat: {name: onnx}}, sklearn: {}}`,

@@ -48,7 +48,7 @@ func parseStorageURI(uri string) (location, error) {
 		}
 		return httpLocation(u)
 	default:
-		return location{}, fmt.Errorf("has an unsupported storageUri scheme %s: use s3, gs, pvc, http or https", u.Scheme)
+		return location{}, fmt.Errorf("has an unsupported storageUri scheme %s: use s3 or pvc", u.Scheme)
 	}
 }
 

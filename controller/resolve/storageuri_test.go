@@ -45,7 +45,7 @@ func TestParseStorageURIRefuses(t *testing.T) {
 	for uri, want := range map[string]string{
 		"":                                   "has an unsupported storageUri scheme",
 		"bucket/path":                        "has an unsupported storageUri scheme",
-		"file:///tmp/m":                      "has an unsupported storageUri scheme file: use s3, gs, pvc, http or https",
+		"file:///tmp/m":                      "has an unsupported storageUri scheme file: use s3 or pvc",
 		"hdfs://h/p":                         "has an unsupported storageUri scheme hdfs",
 		"s3://%zz/p":                         "has a storageUri that cannot be parsed: ",
 		"s3:///p":                            "has a storageUri without a name after s3://",

@@ -1,18 +1,14 @@
 // Package standalone is the controller without Kubernetes: the directory source, the loop, the stream to hosts and the
 // admin service in one process, with its state in files. cmd/wasmesh-controller runs it; the launcher restarts it.
 //
-// Everything that it writes lies below its data directory: state/ outlives it, run/ has the socket while it runs. Where
-// hosts reach it, its log says; whoever starts it with an address of their own, as the launcher does, knows it already.
+// Everything that it writes lies below its data directory, but for a hosts' socket that is asked for elsewhere: state/
+// outlives it, run/ has the sockets while it runs. Where hosts reach it, its log says; whoever starts it with an address
+// of their own, as the launcher does, knows it already.
 package standalone
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io/fs"
 	"log/slog"
-	"net"
-	"os"
 	"path/filepath"
 
 	"golang.org/x/sync/errgroup"
@@ -27,11 +23,10 @@ import (
 // defaultNamespace is given to objects that name none.
 const defaultNamespace = "default"
 
-// Files below the data directory.
+// Folders below the data directory.
 const (
 	stateFolder = "state"
 	runFolder   = "run"
-	socketFile  = "admin.sock"
 )
 
 // Config of a standalone controller.
@@ -40,7 +35,8 @@ type Config struct {
 	Sources []string
 	// DataDir is made if need be; one controller at a time works on it.
 	DataDir string
-	// SyncAddress is host:port for the stream to hosts; port 0 takes a free one.
+	// SyncAddress is where hosts connect: "unix:PATH" for a socket that only its owner may use, or host:port, where port 0
+	// takes a free one. Empty is a socket in the data directory. Whoever connects is given storage credentials.
 	SyncAddress string
 	// Endpoints are written into statuses.
 	Endpoints decide.Endpoints
@@ -76,7 +72,7 @@ func Run(ctx context.Context, config Config) error {
 		return err
 	}
 	defer ends.close()
-	config.Logger.Info("controller is up", "term", term, "sync", ends.sync.Addr().String(), "admin", ends.admin.Addr().String())
+	config.Logger.Info("controller is up", "term", term, "sync", ends.syncTarget(), "admin", ends.admin.Addr().String())
 	return serve(ctx, parts{objects: objects, mesh: mesh, loop: loop, ends: ends})
 }
 
@@ -114,57 +110,4 @@ func serve(ctx context.Context, p parts) error {
 		return admin.New(p.loop, p.mesh).Serve(answering, p.ends.admin)
 	})
 	return group.Wait()
-}
-
-// endpoints are the listeners: for hosts and for operators.
-type endpoints struct {
-	sync, admin net.Listener
-}
-
-func listen(config Config) (*endpoints, error) {
-	folder, err := filepath.Abs(filepath.Join(config.DataDir, runFolder))
-	if err != nil {
-		return nil, fmt.Errorf("listen: %w", err)
-	}
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return nil, fmt.Errorf("listen: %w", err)
-	}
-	e := &endpoints{}
-	if e.sync, err = net.Listen("tcp", config.SyncAddress); err != nil {
-		return nil, fmt.Errorf("listen for hosts: %w", err)
-	}
-	if e.admin, err = listenUnix(filepath.Join(folder, socketFile)); err != nil {
-		_ = e.sync.Close()
-		return nil, err
-	}
-	return e, nil
-}
-
-// maxSocketPath is what Linux allows for the path of a unix socket (sun_path of unix(7), less the final zero).
-const maxSocketPath = 107
-
-// listenUnix replaces the socket of a controller that died: the lock on the state says that none lives.
-func listenUnix(path string) (net.Listener, error) {
-	if len(path) > maxSocketPath {
-		return nil, fmt.Errorf("listen for operators: the path %s has %d bytes and a unix socket may have %d: "+
-			"choose a data directory with a shorter path", path, len(path), maxSocketPath)
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("listen for operators: remove what a former controller left: %w", err)
-	}
-	listener, err := net.Listen("unix", path)
-	if err != nil {
-		return nil, fmt.Errorf("listen for operators: %w", err)
-	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		_ = listener.Close()
-		return nil, fmt.Errorf("listen for operators: %w", err)
-	}
-	return listener, nil
-}
-
-// close also removes the socket; closing twice does no harm.
-func (e *endpoints) close() {
-	_ = e.sync.Close()
-	_ = e.admin.Close()
 }

@@ -76,12 +76,13 @@ type mesh struct {
 	data    string
 	stop    func()
 	admin   adminv1.AdminServiceClient
-	sync    string
+	// syncAddress is configured, sync is what the log says.
+	syncAddress, sync string
 }
 
 func newMesh(t *testing.T) *mesh {
 	t.Helper()
-	m := &mesh{t: t, sources: t.TempDir(), data: filepath.Join(t.TempDir(), "d")}
+	m := &mesh{t: t, syncAddress: "127.0.0.1:0", sources: t.TempDir(), data: filepath.Join(t.TempDir(), "d")}
 	m.write("runtime.yaml", runtimeYAML)
 	m.write("secret.yaml", secretYAML)
 	return m
@@ -102,7 +103,7 @@ func (m *mesh) start() {
 	log := upLog{up: make(chan string, 1)}
 	go func() {
 		done <- Run(ctx, Config{
-			Sources: []string{m.sources}, DataDir: m.data, SyncAddress: "127.0.0.1:0",
+			Sources: []string{m.sources}, DataDir: m.data, SyncAddress: m.syncAddress,
 			Endpoints: decide.Endpoints{GRPC: "grpc://127.0.0.1:8033", REST: "http://127.0.0.1:8008"},
 			Logger:    slog.New(slog.NewTextHandler(log, nil)),
 		})
@@ -282,9 +283,7 @@ func TestRunLeavesNothingBehind(t *testing.T) {
 	m := newMesh(t)
 	m.start()
 	socket := filepath.Join(m.data, runFolder, socketFile)
-	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("socket %v, error %v", info, err)
-	}
+	wantPrivate(t, socket)
 	// What else is known of a running controller is in the record of whoever started it.
 	if running, err := os.ReadDir(filepath.Join(m.data, runFolder)); err != nil || len(running) != 1 {
 		t.Errorf("in run/: %v, error %v; want the socket alone", running, err)
@@ -295,9 +294,7 @@ func TestRunLeavesNothingBehind(t *testing.T) {
 		t.Errorf("left in run/: %v, error %v", left, err)
 	}
 	// What a controller that was killed leaves does not hinder the next.
-	if err := os.WriteFile(socket, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	leaveSocket(t, socket)
 	m.start()
 }
 
@@ -322,4 +319,51 @@ func TestRunRefusesBadSettings(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The only runtime is removed while nothing runs: what the status said before is not what it says then.
+func TestRuntimeRemovedBeforeRestart(t *testing.T) {
+	m := newMesh(t)
+	m.write("isvc.yaml", isvcYAML("digits", "one"))
+	m.start()
+	host := newHost(t)
+	host.connect(m.sync)
+	m.await("digits", "loaded", loaded)
+	host.disconnect()
+	m.await("digits", "without hosts", failsWith(v1beta1.RuntimeUnhealthy))
+	m.stop()
+	if err := os.Remove(filepath.Join(m.sources, "runtime.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	m.start()
+	m.await("digits", "without a runtime", failsWith(v1beta1.NoSupportingRuntime))
+}
+
+func failsWith(reason v1beta1.FailureReason) func(v1beta1.InferenceServiceStatus) bool {
+	return func(s v1beta1.InferenceServiceStatus) bool {
+		f := s.ModelStatus.LastFailureInfo
+		return f != nil && f.Reason == reason
+	}
+}
+
+// An InferenceService that is given to another controller loses its model and what was said of it, and says so.
+func TestInferenceServiceIsOursNoMore(t *testing.T) {
+	m := newMesh(t)
+	m.write("isvc.yaml", isvcYAML("digits", "one"))
+	m.start()
+	host := newHost(t)
+	host.connect(m.sync)
+	m.await("digits", "loaded", loaded)
+	m.write("isvc.yaml", strings.Replace(isvcYAML("digits", "one"), "ModelMesh", "RawDeployment", 1))
+	m.await("digits", "without a status", func(s v1beta1.InferenceServiceStatus) bool {
+		return len(s.Conditions) == 0 && s.ModelStatus.ModelRevisionStates == nil && s.URL == ""
+	})
+	objects, err := m.admin.ListObjects(t.Context(), &adminv1.ListObjectsRequest{Kind: v1beta1.Kind})
+	want := filepath.Join(m.sources, "isvc.yaml") +
+		":1: InferenceService default/digits is ignored: its annotation serving.kserve.io/deploymentMode is not ModelMesh"
+	if err != nil || !slices.Equal(objects.GetWarnings(), []string{want}) {
+		t.Errorf("warnings %q, error %v; want %q", objects.GetWarnings(), err, want)
+	}
+	m.write("isvc.yaml", isvcYAML("digits", "one"))
+	m.await("digits", "loaded again", loaded)
 }

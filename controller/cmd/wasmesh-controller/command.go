@@ -40,9 +40,10 @@ func newCommand(stdin io.Reader, stderr io.Writer) *cobra.Command {
 	}
 	flags := command.Flags()
 	flags.StringArrayVar(&config.Sources, "source", nil, "a YAML file, or a directory of them; may be given several times")
-	flags.StringVar(&config.DataDir, "data-dir", ".wasmesh", "where state and the operators' socket are kept")
-	flags.StringVar(&config.SyncAddress, "sync-address", "127.0.0.1:0",
-		"where hosts connect; port 0 takes a free one, which the log names")
+	flags.StringVar(&config.DataDir, "data-dir", ".wasmesh", "where state and sockets are kept")
+	flags.StringVar(&config.SyncAddress, "sync-address", "",
+		"where hosts connect: unix:PATH, or HOST:PORT, on which every user of the machine gets the storage credentials; "+
+			"port 0 takes a free one, which the log names (default unix:DATA-DIR/run/sync.sock)")
 	flags.StringVar(&config.Endpoints.GRPC, "advertise-grpc", "",
 		`the gRPC URL in statuses, such as grpc://127.0.0.1:8033; "{namespace}" stands for the object's`)
 	flags.StringVar(&config.Endpoints.REST, "advertise-rest", "", "the REST URL in statuses, such as http://127.0.0.1:8008")

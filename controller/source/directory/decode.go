@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	kjson "k8s.io/apimachinery/pkg/util/json"
@@ -33,7 +34,7 @@ type object struct {
 // reading is what one reading of one file gave.
 type reading struct {
 	objects []*object
-	// invalid objects are known by key and have a field of the wrong type.
+	// invalid objects are known by key, and have a field of the wrong type or an apiVersion that is not read.
 	invalid map[decide.Key]bool
 	// unidentified: some document could not be told from any object.
 	unidentified bool
@@ -145,8 +146,32 @@ func (r *reader) value(d document, v value) {
 	case found:
 		r.object(d, v, h, form)
 	case known != nil:
-		r.warn(v.line, "%s of apiVersion %s is not read: write apiVersion: %s", h.Kind, h.APIVersion, anyForm(known).apiVersion)
+		meant, kept := anyForm(known), ""
+		if isSlip(h.APIVersion) {
+			r.invalid[r.key(h, meant)] = true
+			kept = "; it stays as it was"
+		}
+		r.warn(v.line, "%s of apiVersion %s is not read: write apiVersion: %s%s", h.Kind, h.APIVersion, meant.apiVersion, kept)
 	}
+}
+
+// isSlip says that an apiVersion, of a kind that is ours, is a misspelt one of ours rather than another project's: it has
+// a group of KServe's, the old group, or none.
+func isSlip(apiVersion string) bool {
+	group, _, hasGroup := strings.Cut(apiVersion, "/")
+	oldGroup, _, _ := strings.Cut(oldGroupVersion, "/")
+	return !hasGroup || group == oldGroup || strings.Contains(group, "kserve")
+}
+
+// key of the object that a header of that form names.
+func (r *reader) key(h header, form form) decide.Key {
+	key := decide.Key{Namespace: h.Metadata.Namespace, Kind: h.Kind, Name: h.Metadata.Name}
+	if form.clusterWide {
+		key.Namespace = ""
+	} else if key.Namespace == "" {
+		key.Namespace = r.defaultNamespace
+	}
+	return key
 }
 
 func anyForm(known map[string]form) (f form) {
@@ -161,12 +186,7 @@ func (r *reader) object(d document, v value, h header, form form) {
 	if h.Kind == "Secret" && h.Metadata.Name != source.StorageSecretName {
 		return
 	}
-	key := decide.Key{Namespace: h.Metadata.Namespace, Kind: h.Kind, Name: h.Metadata.Name}
-	if form.clusterWide {
-		key.Namespace = ""
-	} else if key.Namespace == "" {
-		key.Namespace = r.defaultNamespace
-	}
+	key := r.key(h, form)
 	if problem := checkKey(key); problem != "" {
 		r.unidentified = true
 		r.warn(v.line, "%s: %s", h.Kind, problem)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -147,7 +148,8 @@ func TestEditsAreSeen(t *testing.T) {
 		t.Errorf("creationTimestamp moved from %v to %v", before.CreationTimestamp, after.CreationTimestamp)
 	}
 
-	f.write("sub/deeper/c.json", `{"apiVersion":"serving.kserve.io/v1beta1","kind":"InferenceService","metadata":{"name":"c"}}`)
+	f.write("sub/deeper/c.json", `{"apiVersion":"serving.kserve.io/v1beta1","kind":"InferenceService","metadata":{"name":"c",
+		"annotations":{"serving.kserve.io/deploymentMode":"ModelMesh"}}}`)
 	f.awaitNames("a", "b", "c")
 	f.must(os.Rename(f.file("sub/deeper"), f.file("moved")))
 	f.must(os.Remove(f.file("a.yaml")))
@@ -166,7 +168,7 @@ func TestAnnotationIsNoNewGeneration(t *testing.T) {
 	f := newFolder(t, map[string]string{"a.yaml": withPath("a", "one")})
 	f.open()
 	f.run()
-	f.write("a.yaml", strings.Replace(withPath("a", "one"), "  name: a", "  name: a\n  annotations: {x: z}", 1))
+	f.write("a.yaml", strings.Replace(withPath("a", "one"), "annotations: {", "annotations: {x: z, ", 1))
 	s := f.await("the annotation", func(s *source.Snapshot) bool {
 		return s.Objects.InferenceServices[0].Annotations["x"] == "z"
 	})
@@ -206,6 +208,47 @@ func TestMalformedKeepsLastGood(t *testing.T) {
 	s = f.awaitNames("b2")
 	if len(s.Warnings) != 0 {
 		t.Errorf("warnings %v remain", s.Warnings)
+	}
+}
+
+// A slip in the apiVersion of an object unloads nothing; an object that is really gone is gone.
+func TestMisspeltVersionKeepsLastGood(t *testing.T) {
+	const right = "serving.kserve.io/v1beta1"
+	f := newFolder(t, map[string]string{"a.yaml": withPath("a", "one") + text("---") + withPath("b", "one")})
+	f.open()
+	f.run()
+	for _, slip := range []string{"serving.kserve.io/v1alpha1", "serving.kserve.com/v1beta1", "v1beta1", "wmlserving.ai.ibm.com/v1"} {
+		f.write("a.yaml", strings.Replace(withPath("a", "one"), right, slip, 1)+text("---")+withPath("b", slip))
+		s := f.await(slip, func(s *source.Snapshot) bool { return pathOf(s, "b") == slip })
+		if pathOf(s, "a") != "one" || len(s.Warnings) != 1 || s.Warnings[0].Line != 1 {
+			t.Errorf("%s: path %q, warnings %v", slip, pathOf(s, "a"), s.Warnings)
+		}
+	}
+	f.write("a.yaml", strings.Replace(withPath("a", "one"), right, "v1beta1", 1))
+	if s := f.awaitNames("a"); len(s.Warnings) != 1 {
+		t.Errorf("warnings %v", s.Warnings)
+	}
+	f.write("a.yaml", strings.Replace(withPath("a", "one"), right, "serving.kubeflow.org/v1beta1", 1))
+	f.awaitNames()
+}
+
+// Nobody else reads these files, so an InferenceService for another controller is most likely a slip.
+func TestIgnoredInferenceServiceIsNamed(t *testing.T) {
+	const annotation = ", annotations: {serving.kserve.io/deploymentMode: ModelMesh}"
+	f := newFolder(t, map[string]string{
+		"a.yaml": withPath("a", "one"),
+		"b.yaml": text("# two of them") + strings.Replace(withPath("w", "one"), annotation, "", 1) +
+			text("---") + strings.Replace(withPath("z", "one"), "ModelMesh", "RawDeployment", 1),
+	})
+	f.open()
+	var want []source.Warning
+	for name, line := range map[string]int{"w": 2, "z": 14} {
+		want = append(want, source.Warning{File: f.file("b.yaml"), Line: line, Message: "InferenceService default/" + name +
+			" is ignored: its annotation serving.kserve.io/deploymentMode is not ModelMesh"})
+	}
+	slices.SortFunc(want, compareWarnings)
+	if got := f.Snapshot().Warnings; !reflect.DeepEqual(got, want) {
+		t.Errorf("warnings %v, want %v", got, want)
 	}
 }
 
@@ -278,8 +321,8 @@ func TestFirstOfDuplicatesWins(t *testing.T) {
 	}
 	one := f.file("1.yaml")
 	want := []source.Warning{
-		{File: one, Line: 13, Message: "InferenceService a is declared twice; the one at " + one + ":1: is used, this one is not"},
-		{File: f.file("2.yaml"), Line: 1, Message: "InferenceService a is declared twice; the one at " + one + ":1: is used, this one is not"},
+		{File: one, Line: 13, Message: "InferenceService a is declared twice; the one at " + one + ":1 is used, this one is not"},
+		{File: f.file("2.yaml"), Line: 1, Message: "InferenceService a is declared twice; the one at " + one + ":1 is used, this one is not"},
 	}
 	if !reflect.DeepEqual(s.Warnings, want) {
 		t.Errorf("warnings %v, want %v", s.Warnings, want)

@@ -16,7 +16,7 @@ func isvc(name string, more ...string) string {
 		"apiVersion: serving.kserve.io/v1beta1",
 		"kind: InferenceService",
 		"metadata:",
-		"  name: " + name,
+		"  {name: " + name + ", annotations: {serving.kserve.io/deploymentMode: ModelMesh}}",
 		"spec:",
 		"  predictor:",
 		"    model:",
@@ -94,7 +94,11 @@ func TestWarningsNameLine(t *testing.T) {
 		},
 		"no such version": {
 			strings.Replace(isvc("a"), "v1beta1", "v1", 1),
-			[]source.Warning{{Line: 1, Message: "InferenceService of apiVersion serving.kserve.io/v1 is not read: write apiVersion: serving.kserve.io/v1beta1"}},
+			[]source.Warning{{Line: 1, Message: "InferenceService of apiVersion serving.kserve.io/v1 is not read: write apiVersion: serving.kserve.io/v1beta1; it stays as it was"}},
+		},
+		"another project's": {
+			strings.Replace(isvc("a"), "serving.kserve.io/v1beta1", "serving.kubeflow.org/v1beta1", 1),
+			[]source.Warning{{Line: 1, Message: "InferenceService of apiVersion serving.kubeflow.org/v1beta1 is not read: write apiVersion: serving.kserve.io/v1beta1"}},
 		},
 		"kinds of others, unknown fields, empty documents": {
 			text("---", "---", "# nothing", "---", "apiVersion: apps/v1", "kind: Deployment", "spec: 5") +

@@ -3,6 +3,7 @@ package directory
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -12,7 +13,9 @@ import (
 	kjson "k8s.io/apimachinery/pkg/util/json"
 
 	"github.com/wasmesh/wasmesh/controller/decide"
+	"github.com/wasmesh/wasmesh/controller/resolve"
 	"github.com/wasmesh/wasmesh/controller/source"
+	"github.com/wasmesh/wasmesh/sdk/apis/serving"
 	"github.com/wasmesh/wasmesh/sdk/apis/serving/v1alpha1"
 	"github.com/wasmesh/wasmesh/sdk/apis/serving/v1beta1"
 )
@@ -62,6 +65,9 @@ func (s *Source) merge(now time.Time) *source.Snapshot {
 				continue
 			}
 			winners[o.key] = o
+			if w, is := ignored(o); is {
+				snapshot.Warnings = append(snapshot.Warnings, w)
+			}
 			origins[o.key] = s.origins[o.key].next(o, f, now)
 			c := s.completed[o]
 			if c == nil || c.from != origins[o.key] {
@@ -81,11 +87,23 @@ func compareWarnings(a, b source.Warning) int {
 }
 
 func duplicate(o, first *object) source.Warning {
-	kept := source.Warning{File: first.file, Line: first.line, Message: "is used, this one is not"}
 	return source.Warning{
 		File: o.file, Line: o.line,
-		Message: o.key.Kind + " " + o.key.Name + " is declared twice; the one at " + kept.String(),
+		Message: fmt.Sprintf("%s %s is declared twice; the one at %s:%d is used, this one is not",
+			o.key.Kind, o.key.Name, first.file, first.line),
 	}
+}
+
+// ignored warns of an InferenceService that is not for this mesh. In a cluster another controller may want it; among
+// files nobody else reads, and silence would be all that its owner hears.
+func ignored(o *object) (source.Warning, bool) {
+	isvc, ok := o.typed.(*v1beta1.InferenceService)
+	if !ok || resolve.IsModelMesh(isvc) {
+		return source.Warning{}, false
+	}
+	return source.Warning{File: o.file, Line: o.line, Message: fmt.Sprintf(
+		"%s %s/%s is ignored: its annotation %s is not %s",
+		o.key.Kind, o.key.Namespace, o.key.Name, serving.AnnotationDeploymentMode, serving.DeploymentModeModelMesh)}, true
 }
 
 // completion is an object with what an API server would have filled in.
