@@ -112,15 +112,22 @@ func askGRPC(ctx context.Context, c config) (string, error) {
 	return strings.TrimSpace(answer.String()), nil
 }
 
-// byHand are lines to paste into another terminal, at the top of the clone: the requests that were just sent. What else
-// to try, `wasmesh up` says.
+// byHand are lines to paste into another terminal, at the top of the clone.
 func byHand(c config) string {
+	mesh := ""
+	if c.dataDir != defaultDataDir {
+		mesh = " --data-dir " + c.dataDir
+	}
 	return fmt.Sprintf(`
-The same by hand, in another terminal:
-  curl http://%[1]s/v2/models/%[2]s/infer -d @%[3]s
+Try, in another terminal:
+  %[1]s get isvc%[2]s
+  %[1]s describe isvc %[3]s%[2]s
+  %[1]s infer %[3]s -f %[5]s%[2]s
+  curl http://%[4]s/v2/models/%[3]s/infer -d @%[5]s
   make tool-grpcurl
   bin/tools/grpcurl -plaintext -import-path sdk/proto -proto inference/inference.proto -d @ \
-    %[4]s inference.GRPCInferenceService.ModelInfer < %[5]s
+    %[6]s inference.GRPCInferenceService.ModelInfer < %[7]s
+Edits of %[8]s are taken up, and told here.
 The mesh stays up until Ctrl-C.
-`, c.restAddress, model, restRequest, c.grpcAddress, grpcRequest)
+`, wasmesh, mesh, model, c.restAddress, restRequest, c.grpcAddress, grpcRequest, c.sources.String())
 }

@@ -22,6 +22,9 @@ func TestAnswersAndEndsInOrder(t *testing.T) {
 	q := start(t)
 	said := q.readUntil(t, "The mesh stays up")
 
+	if n := strings.Count(said, "in another terminal"); n != 1 {
+		t.Errorf("%d times what to type in another terminal, want once:\n%s", n, said)
+	}
 	var rest struct {
 		ModelName string `json:"model_name"`
 		Outputs   []struct {
@@ -109,6 +112,9 @@ func TestSaysThatAPortIsTaken(t *testing.T) {
 	output, err := cmd.CombinedOutput()
 	if err == nil || !strings.Contains(string(output), address+" is taken") {
 		t.Errorf("exit %v, want a failure that says that %s is taken:\n%s", err, address, output)
+	}
+	if strings.Contains(string(output), "S3 server: http") || !strings.Contains(string(output), `make quickstart ARGS="-s3-address`) {
+		t.Errorf("it says that the server is there, or not what to do:\n%s", output)
 	}
 }
 

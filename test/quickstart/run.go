@@ -45,12 +45,12 @@ func run(ctx context.Context, c config, out io.Writer) error {
 }
 
 func serve(ctx context.Context, c config, out io.Writer) error {
-	fmt.Fprintf(out, "S3 server: http://%s, objects in %s\n", c.s3Address, filepath.Join(c.dataDir, "s3"))
 	server, err := startS3(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer server.Stop()
+	fmt.Fprintf(out, "S3 server: http://%s, objects in %s\n", c.s3Address, filepath.Join(c.dataDir, "s3"))
 	if err := server.Upload(ctx, bucket, filepath.Join("bin", "samples", bucket)); err != nil {
 		return fmt.Errorf("sample models (make samples): %w", err)
 	}
@@ -85,15 +85,15 @@ func startS3(ctx context.Context, c config) (*s3server.Server, error) {
 	})
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("%s is taken, perhaps by another quickstart: stop the program that listens there "+
-			"(`ss -ltnp` shows it), or choose another -s3-address and write it into the Secret's endpoint_url: %w",
-			c.s3Address, err)
+			"(`ss -ltnp` shows it), or choose another with `make quickstart ARGS=\"-s3-address HOST:PORT\"` and "+
+			"write it into endpoint_url of the Secret in %s: %w", c.s3Address, c.sources.String(), err)
 	}
 	return server, err
 }
 
-// startMesh starts `wasmesh up`, whose lines of progress go to out.
+// startMesh starts `wasmesh up`, whose lines of progress go to out; what to type next is said here.
 func startMesh(c config, out io.Writer) (*process.Process, error) {
-	args := []string{"up", "--data-dir", c.dataDir, "--grpc-address", c.grpcAddress, "--rest-address", c.restAddress}
+	args := []string{"up", "--hints=false", "--data-dir", c.dataDir, "--grpc-address", c.grpcAddress, "--rest-address", c.restAddress}
 	for _, source := range c.sources {
 		args = append(args, "-f", source)
 	}

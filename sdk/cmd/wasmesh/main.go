@@ -18,7 +18,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), signals...)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends at once
-	if err := cli.Run(ctx, os.Args, cli.Streams{Out: os.Stdout, Err: os.Stderr}); err != nil {
+	if err := cli.Run(ctx, os.Args, cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}); err != nil {
 		fmt.Fprintln(os.Stderr, "wasmesh:", err)
 		os.Exit(1)
 	}

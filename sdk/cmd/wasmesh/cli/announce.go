@@ -17,7 +17,8 @@ const (
 	maxFailures = 5
 )
 
-// announcer says what becomes of the declared services while the mesh starts, until one can be asked.
+// announcer says what becomes of the declared services: while the mesh starts, which fail, and that one can be asked;
+// afterwards (see news.go) what changes.
 type announcer struct {
 	client *client
 	out    io.Writer
@@ -27,9 +28,12 @@ type announcer struct {
 	said map[string]bool
 	// failures counts lines about them.
 	failures int
+	// hints: say what to type when the mesh is up.
+	hints bool
+	news  news
 }
 
-// run returns when a service can be asked, or when ctx ends.
+// run returns when ctx ends.
 func (a *announcer) run(ctx context.Context) {
 	ticker := time.NewTicker(pollServices)
 	defer ticker.Stop()
@@ -41,6 +45,7 @@ func (a *announcer) run(ctx context.Context) {
 		}
 		// An error is a controller that is not there yet, or not any more: the launcher says so.
 		if done, err := a.look(ctx); err == nil && done {
+			a.follow(ctx)
 			return
 		}
 	}
@@ -55,6 +60,7 @@ func (a *announcer) look(ctx context.Context) (done bool, err error) {
 	for _, warning := range warnings {
 		a.once("Warning: " + warning)
 	}
+	a.news.note(services, warnings)
 	failed := 0
 	for _, s := range services {
 		if s.failed() {
@@ -104,12 +110,12 @@ func (a *announcer) fail(s service) {
 }
 
 func (a *announcer) up(s service, restAddress string) {
-	fmt.Fprintf(a.out, `%s %s: %s
-The mesh is up; Ctrl-C stops it. Try, in another terminal:
-  %s
-  %s
-  curl http://%s/v2/models/%s
-`, s.kind, s.name, s.state, a.command("get isvc"), a.command("describe "+s.words()), reachable(restAddress), s.name)
+	hints := ""
+	if a.hints {
+		hints = fmt.Sprintf(" Try, in another terminal:\n  %s\n  %s\n  curl http://%s/v2/models/%s",
+			a.command("get isvc"), a.command("describe "+s.words()), reachable(restAddress), s.name)
+	}
+	fmt.Fprintf(a.out, "%s %s: %s\nThe mesh is up; Ctrl-C stops it.%s\n", s.kind, s.name, s.state, hints)
 }
 
 // command is what to type for a command against this mesh.

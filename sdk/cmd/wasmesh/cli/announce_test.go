@@ -15,7 +15,7 @@ func look(t *testing.T, m *mesh, dataDir string, states ...func()) (said string,
 	}
 	defer client.close()
 	var out strings.Builder
-	a := &announcer{client: client, out: &out, program: "bin/wasmesh", dataDir: dataDir, said: make(map[string]bool)}
+	a := &announcer{client: client, out: &out, program: "bin/wasmesh", dataDir: dataDir, hints: true, said: make(map[string]bool)}
 	for _, change := range append(states, func() {}) {
 		if done {
 			t.Fatal("the announcement ended before the last change")
@@ -104,6 +104,63 @@ func TestAnnounceBoundsFailures(t *testing.T) {
 	said, _ := look(t, m, defaultDataDir, func() {})
 	if got := len(rows(said)); got != maxFailures+1 || !strings.Contains(said, "more services failed") {
 		t.Errorf("%d lines:\n%s", got, said)
+	}
+}
+
+func TestAnnounceTellsWhatChangesLater(t *testing.T) {
+	statusOf := func(name, status string) service {
+		services, err := servicesOf(kindService, []string{serviceObject(name, status).json})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return services[0]
+	}
+	const (
+		standby  = `{"transitionStatus":"UpToDate","states":{"activeModelState":"Standby"}}`
+		loading  = `{"transitionStatus":"UpToDate","states":{"activeModelState":"Loading"}}`
+		changing = `{"transitionStatus":"InProgress","states":{"activeModelState":"Loaded"}}`
+	)
+	var out strings.Builder
+	a := &announcer{out: &out, program: "wasmesh", dataDir: defaultDataDir}
+	a.news.note([]service{statusOf("digits", loadedStatus)}, nil)
+	for _, step := range []struct {
+		status, warning, want string
+	}{
+		{loadedStatus, "", ""},
+		{standby, "", ""},
+		{loading, "", ""},
+		{loadedStatus, "a.yaml:3: not YAML", "Warning: a.yaml:3: not YAML\n"},
+		{loadedStatus, "a.yaml:3: not YAML", ""},
+		{changing, "", "InferenceService digits: Loaded / InProgress\n"},
+		{failedStatus, "", "InferenceService digits failed: ModelLoadFailed: no such bucket\n"},
+		{failedStatus, "", ""},
+		{loadedStatus, "", "InferenceService digits: Loaded / UpToDate\n"},
+		{loadedStatus, "a.yaml:3: not YAML", "Warning: a.yaml:3: not YAML\n"},
+		{"", "", "InferenceService digits: deleted\n"},
+	} {
+		var services []service
+		var warnings []string
+		if step.status != "" {
+			services = []service{statusOf("digits", step.status)}
+		}
+		if step.warning != "" {
+			warnings = []string{step.warning}
+		}
+		out.Reset()
+		a.tell(kindService, services, warnings)
+		a.tell(kindPredictor, nil, nil) // another kind's list is no news about this one
+		if out.String() != step.want {
+			t.Errorf("%+v: said %q", step, out.String())
+		}
+	}
+	var many []service
+	for i := range 100 {
+		many = append(many, statusOf(fmt.Sprint("new-", i), pendingStatus))
+	}
+	out.Reset()
+	a.tell(kindService, many, nil)
+	if got := rows(out.String()); len(got) != maxNews+1 || got[maxNews] != "90 more changed; `wasmesh get isvc -o wide` shows them" {
+		t.Errorf("said:\n%s", out.String())
 	}
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -15,23 +16,34 @@ import (
 func newDescribe(dataDir *string) *cobra.Command {
 	namespace := ""
 	command := &cobra.Command{
-		Use:   "describe isvc|predictor|runtime NAME",
+		Use:   "describe isvc|predictor|runtime|clusterservingruntime NAME",
 		Short: "Show an object with its status, copies and events",
-		Args:  cobra.ExactArgs(2),
 		RunE: func(command *cobra.Command, args []string) error {
-			kind, err := kindOf(args[0])
+			kind, name, err := kindAndName("describe", args)
 			if err != nil {
 				return err
 			}
-			if kind == kindModel || kind == kindHost {
+			if kind == kindModel || kind == kindHost || kind == kindEvent {
 				return fmt.Errorf("describe shows objects; for %ss use `wasmesh get %s -o wide`", strings.ToLower(kind), args[0])
+			}
+			if name == "" {
+				return fmt.Errorf("say which to describe: `wasmesh describe %s NAME`; `wasmesh get %[1]s` lists names", args[0])
 			}
 			client, err := dial(*dataDir)
 			if err != nil {
 				return err
 			}
 			defer client.close()
-			return client.explain(client.describe(command.Context(), newReference(kind, namespace, args[1]), command.OutOrStdout()))
+			var out bytes.Buffer // a second attempt prints nothing twice
+			err = client.patiently(command.Context(), func() error {
+				out.Reset()
+				return client.describe(command.Context(), newReference(kind, namespace, name), &out)
+			})
+			if err != nil {
+				return client.explain(err)
+			}
+			_, err = out.WriteTo(command.OutOrStdout())
+			return err
 		},
 	}
 	command.Flags().StringVarP(&namespace, "namespace", "n", defaultNamespace, "namespace")
@@ -44,7 +56,7 @@ func (c *client) describe(ctx context.Context, ref reference, out io.Writer) err
 		return err
 	}
 	if len(list.GetObjects()) == 0 {
-		return ref.notFound()
+		return c.notFound(ctx, ref)
 	}
 	object, err := printer.ParseObject(list.GetObjects()[0])
 	if err != nil {
@@ -89,13 +101,7 @@ func printEvents(out io.Writer, events []*adminv1.ListEventsResponse_Event) erro
 	return printer.Table(&indenter{out: out, indent: "  ", atStart: true}, []printer.Column[event]{
 		{Header: "Type", Cell: func(e event) string { return e.GetType() }},
 		{Header: "Reason", Cell: func(e event) string { return e.GetReason() }},
-		{Header: "Age", Cell: func(e event) string {
-			age := printer.Age(now, time.UnixMilli(e.GetTimeMs()))
-			if e.GetCount() > 1 {
-				age = fmt.Sprintf("%s (x%d)", age, e.GetCount())
-			}
-			return age
-		}},
+		{Header: "Age", Cell: func(e event) string { return eventAge(e, now) }},
 		{Header: "Message", Cell: func(e event) string { return e.GetMessage() }},
 	}, events, false)
 }

@@ -2,8 +2,10 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,23 +15,23 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// pollModels is how often --watch looks at models and hosts, which have no stream of changes.
+// pollModels is how often --watch looks at models, hosts and events, which have no stream of changes.
 const pollModels = time.Second
 
 type getOptions struct {
-	output    string
-	watch     bool
-	namespace string
+	output        string
+	watch         bool
+	namespace     string
+	allNamespaces bool
 }
 
 func newGet(dataDir *string) *cobra.Command {
 	var options getOptions
 	command := &cobra.Command{
-		Use:   "get isvc|predictors|runtimes|clusterservingruntimes|models|hosts [NAME]",
-		Short: "List objects, models or hosts",
-		Args:  cobra.RangeArgs(1, 2),
+		Use:   "get isvc|predictors|runtimes|clusterservingruntimes|models|hosts|events [NAME]",
+		Short: "List objects, models, hosts or events",
 		RunE: func(command *cobra.Command, args []string) error {
-			kind, err := kindOf(args[0])
+			kind, name, err := kindAndName("get", args)
 			if err != nil {
 				return err
 			}
@@ -41,21 +43,21 @@ func newGet(dataDir *string) *cobra.Command {
 				return err
 			}
 			defer client.close()
-			name := ""
-			if len(args) == 2 {
-				name = args[1]
+			if options.allNamespaces {
+				options.namespace = ""
 			}
 			g := &getter{
 				client: client, options: options, reference: newReference(kind, options.namespace, name),
 				out: command.OutOrStdout(), errs: command.ErrOrStderr(),
 			}
-			return client.explain(g.run(command.Context()))
+			return client.explain(client.patiently(command.Context(), func() error { return g.run(command.Context()) }))
 		},
 	}
 	flags := command.Flags()
 	flags.StringVarP(&options.output, "output", "o", "table", "table, wide, json or yaml")
-	flags.BoolVarP(&options.watch, "watch", "w", false, "go on printing after each change")
+	flags.BoolVarP(&options.watch, "watch", "w", false, "go on, and print what has changed")
 	flags.StringVarP(&options.namespace, "namespace", "n", defaultNamespace, "namespace")
+	flags.BoolVarP(&options.allNamespaces, "all-namespaces", "A", false, "all namespaces")
 	return command
 }
 
@@ -73,6 +75,9 @@ type getter struct {
 	options getOptions
 	reference
 	out, errs io.Writer
+	// table and shown, when watching: how wide columns are, and the items of the last list, as JSON.
+	table *printer.Rows
+	shown map[string]bool
 }
 
 func (g *getter) run(ctx context.Context) error {
@@ -81,6 +86,8 @@ func (g *getter) run(ctx context.Context) error {
 		return g.poll(ctx, g.models)
 	case kindHost:
 		return g.poll(ctx, g.hosts)
+	case kindEvent:
+		return g.poll(ctx, g.events)
 	}
 	if g.options.watch {
 		return g.watchObjects(ctx)
@@ -89,7 +96,7 @@ func (g *getter) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return g.printObjects(list.GetObjects(), list.GetWarnings())
+	return g.printObjects(ctx, list.GetObjects(), list.GetWarnings())
 }
 
 func (g *getter) watchObjects(ctx context.Context) error {
@@ -105,13 +112,13 @@ func (g *getter) watchObjects(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := g.printObjects(list.GetObjects(), list.GetWarnings()); err != nil {
+		if err := g.printObjects(ctx, list.GetObjects(), list.GetWarnings()); err != nil {
 			return err
 		}
 	}
 }
 
-func (g *getter) printObjects(contents, warnings []string) error {
+func (g *getter) printObjects(ctx context.Context, contents, warnings []string) error {
 	for _, warning := range warnings {
 		fmt.Fprintln(g.errs, "Warning:", warning)
 	}
@@ -123,7 +130,20 @@ func (g *getter) printObjects(contents, warnings []string) error {
 		}
 		objects = append(objects, object)
 	}
-	return show(g, objects, printer.Columns(g.kind, time.Now()), func(o printer.Object) (printer.Object, error) { return o, nil })
+	if len(objects) == 0 && g.kind == kindRuntime {
+		if g.name != "" {
+			return g.client.notFound(ctx, g.reference)
+		}
+		if g.client.hasClusterRuntimes(ctx, "") {
+			fmt.Fprintln(g.errs, "There are ClusterServingRuntimes: `wasmesh get clusterservingruntimes` lists them.")
+		}
+	}
+	columns := printer.Columns(g.kind, time.Now())
+	if g.options.allNamespaces && g.kind != kindClusterRuntime {
+		namespace := func(o printer.Object) string { return o.Text("metadata", "namespace") }
+		columns = slices.Insert(columns, 0, printer.Column[printer.Object]{Header: "NAMESPACE", Cell: namespace})
+	}
+	return show(g, objects, columns, func(o printer.Object) (printer.Object, error) { return o, nil })
 }
 
 // show prints items in the form that was asked for; none is an error when one was named.
@@ -147,7 +167,39 @@ func show[T any](g *getter, items []T, columns []printer.Column[T], toObject fun
 		_, err := fmt.Fprintf(g.errs, "No resources found%s.\n", g.where())
 		return err
 	}
-	return printer.Table(g.out, columns, items, g.options.output == "wide")
+	wide := g.options.output == "wide"
+	if !g.options.watch {
+		return printer.Table(g.out, columns, items, wide)
+	}
+	changed, err := newOf(g, items, toObject)
+	if err != nil {
+		return err
+	}
+	header := g.table == nil
+	if header {
+		g.table = &printer.Rows{}
+	}
+	return g.table.Append(g.out, printer.Cells(columns, changed, wide, header))
+}
+
+// newOf keeps the items that were not in the last list as they are.
+func newOf[T any](g *getter, items []T, toObject func(T) (printer.Object, error)) (changed []T, err error) {
+	shown := make(map[string]bool, len(items))
+	for _, item := range items {
+		object, err := toObject(item)
+		if err != nil {
+			return nil, err
+		}
+		content, err := json.Marshal(object)
+		if err != nil {
+			return nil, fmt.Errorf("encode: %w", err)
+		}
+		if shown[string(content)] = true; !g.shown[string(content)] {
+			changed = append(changed, item)
+		}
+	}
+	g.shown = shown
+	return changed, nil
 }
 
 // poll prints once, or, when watching, whenever the answer differs from the one before.

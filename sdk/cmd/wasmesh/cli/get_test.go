@@ -91,9 +91,9 @@ func TestGetModels(t *testing.T) {
 	}
 	want := []string{
 		"MODEL ALIAS ROLE STATE COPIES SIZE LAST-USED HOSTS",
-		"digits__isvc-0123456789 digits active Loaded 1 3.0Mi mlserver-1.x-0",
-		"digits__isvc-9876543210 digits target NoRuntime 0",
-		"digits__isvc-0000000000 digits leaving NotLoaded 0",
+		"digits__isvc-0123456789 digits active Loaded 1 3.0Mi <none> mlserver-1.x-0",
+		"digits__isvc-9876543210 digits target NoRuntime 0 <none>",
+		"digits__isvc-0000000000 digits leaving NotLoaded 0 <none>",
 	}
 	for i, row := range rows(out) {
 		if i >= len(want) || row != want[i] {
@@ -137,16 +137,64 @@ func TestGetHosts(t *testing.T) {
 
 func TestGetWatchPrintsEachChange(t *testing.T) {
 	m := digits()
-	m.objects["InferenceService"] = []object{serviceObject("digits", pendingStatus)}
-	m.changes = [][]object{{serviceObject("digits", loadedStatus)}}
+	m.objects["InferenceService"] = []object{serviceObject("digits", pendingStatus), serviceObject("same", failedStatus)}
+	m.changes = [][]object{{serviceObject("digits", loadedStatus), serviceObject("same", failedStatus)}}
 	m.serve(t)
 	out, _, err := m.run(t, "get", "isvc", "-o", "wide", "--watch")
 	if err == nil || err.Error() != "the watch broke off" {
 		t.Errorf("error %v, want the mesh's words", err)
 	}
+	if strings.Count(out, "ACTIVEMODEL") != 1 {
+		t.Errorf("not one header:\n%s", out)
+	}
+	if strings.Count(out, "same ") != 1 {
+		t.Errorf("what did not change is printed again:\n%s", out)
+	}
 	pending, loaded := strings.Index(out, "Pending"), strings.Index(out, "Loaded")
 	if pending < 0 || loaded < pending {
 		t.Errorf("watch printed:\n%s", out)
+	}
+}
+
+func TestGetAsKubectlUsersType(t *testing.T) {
+	m := digits()
+	elsewhere := serviceObject("elsewhere", loadedStatus)
+	elsewhere.namespace = "other"
+	elsewhere.json = strings.ReplaceAll(elsewhere.json, `"namespace":"default"`, `"namespace":"other"`)
+	m.objects["InferenceService"] = append(m.objects["InferenceService"], elsewhere)
+	m.serve(t)
+	for _, test := range []struct {
+		args string
+		want []string
+	}{
+		{"get isvc/digits", []string{"NAME URL", "digits "}},
+		{"get isvcs -A", []string{"NAMESPACE NAME URL", "default digits ", "other elsewhere "}},
+		{"get models --all-namespaces", []string{"NAMESPACE MODEL", "default digits__isvc"}},
+		{"get csr", []string{"NAME DISABLED", "everywhere"}},
+		{"get events", []string{"LAST SEEN TYPE REASON OBJECT MESSAGE", "", "", "loaded on mlserver-1.x-0"}},
+	} {
+		out, _, err := m.run(t, strings.Fields(test.args)...)
+		got := rows(out)
+		if err != nil || len(got) != len(test.want) {
+			t.Errorf("%s, %v:\n%s", test.args, err, out)
+			continue
+		}
+		for i := range got {
+			if !strings.Contains(got[i], test.want[i]) {
+				t.Errorf("%s: row %q, want %q in it", test.args, got[i], test.want[i])
+			}
+		}
+	}
+	out, _, err := m.run(t, "describe", "isvc/digits")
+	if err != nil || !strings.HasPrefix(out, "Name:         digits\n") {
+		t.Errorf("describe isvc/digits, %v:\n%s", err, out)
+	}
+	_, errs, err := m.run(t, "get", "sr")
+	if err != nil || !strings.Contains(errs, "get clusterservingruntimes") {
+		t.Errorf("get sr, %v: %s", err, errs)
+	}
+	if out, _, err = run(t.Context(), "--version"); err != nil || !strings.HasPrefix(out, "wasmesh version ") {
+		t.Errorf("--version: %q, %v", out, err)
 	}
 }
 
@@ -178,7 +226,14 @@ func TestErrors(t *testing.T) {
 		{"describe models digits", "get models -o wide"},
 		{"get pods", `unknown resource "pods": one of isvc`},
 		{"get isvc -o xml", "-o xml: one of table, wide, json, yaml"},
-		{"get", "accepts between 1 and 2 arg(s)"},
+		{"get", "say what to get: one of isvc, predictors, runtimes"},
+		{"get isvc/", "isvc/NAME"},
+		{"get isvc/a b", "isvc/NAME"},
+		{"get runtime everywhere", `ServingRuntime "everywhere" not found in namespace default; a ClusterServingRuntime has that name`},
+		{"describe", "say what to describe"},
+		{"describe isvc", "say which to describe: `wasmesh describe isvc NAME`"},
+		{"describe sr/everywhere", "say clusterservingruntime everywhere"},
+		{"infer -f x", "say which model to ask"},
 		{"infer digits", `"filename" not set`},
 		{"infer digits -f no/such/file", "no/such/file"},
 		{"up", `"filename" not set`},

@@ -3,12 +3,14 @@ package cli
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -32,37 +34,61 @@ func newInfer(dataDir *string) *cobra.Command {
 		Short: "Send a request to a model and print the answer",
 		Long: `infer sends the file as it is to /v2/models/NAME/infer, or, with --grpc, reads it as the JSON form of an
 inference.ModelInferRequest, as grpcurl does, and calls ModelInfer.`,
-		Args: cobra.ExactArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return errors.New("say which model to ask: `wasmesh infer NAME -f FILE`; `wasmesh get isvc` lists names")
+			}
+			return nil
+		},
 		RunE: func(command *cobra.Command, args []string) error {
 			client, err := dial(*dataDir)
 			if err != nil {
 				return err
 			}
 			defer client.close()
-			return client.infer(command.Context(), args[0], options, command.OutOrStdout())
+			body, err := readRequest(options.file, command.InOrStdin())
+			if err != nil {
+				return err
+			}
+			return client.infer(command.Context(), args[0], body, options, command.OutOrStdout())
 		},
 	}
 	flags := command.Flags()
-	flags.StringVarP(&options.file, "filename", "f", "", "file with the request")
+	flags.StringVarP(&options.file, "filename", "f", "", "file with the request; - is the standard input")
 	flags.BoolVar(&options.grpc, "grpc", false, "send it over gRPC")
 	flags.StringVarP(&options.namespace, "namespace", "n", defaultNamespace, "namespace")
 	_ = command.MarkFlagRequired("filename") // fails only for a flag that does not exist
 	return command
 }
 
-func (c *client) infer(ctx context.Context, name string, options inferOptions, out io.Writer) error {
-	body, err := os.ReadFile(options.file)
-	if err != nil {
-		return fmt.Errorf("read request: %w", err)
+func readRequest(file string, in io.Reader) (body []byte, err error) {
+	if file == "-" {
+		body, err = io.ReadAll(in)
+	} else {
+		body, err = os.ReadFile(file)
 	}
-	able, others, err := c.hostsFor(ctx, options.namespace, name)
+	if err != nil {
+		return nil, fmt.Errorf("read request: %w", err)
+	}
+	return body, nil
+}
+
+func (c *client) infer(ctx context.Context, name string, body []byte, options inferOptions, out io.Writer) error {
+	var hosts []*host
+	err := c.patiently(ctx, func() error {
+		able, others, err := c.hostsFor(ctx, options.namespace, name)
+		// A host that cannot hold the model says best what is the matter with it.
+		if hosts = append(able, others...); err == nil && len(hosts) == 0 {
+			return errNoHost
+		}
+		return err
+	})
+	if errors.Is(err, errNoHost) {
+		return fmt.Errorf("no host of namespace %s is connected: see `wasmesh get hosts`, and the logs in %s",
+			options.namespace, filepath.Join(c.dataDir, "logs"))
+	}
 	if err != nil {
 		return c.explain(err)
-	}
-	// A host that cannot hold the model says best what is the matter with it.
-	hosts := append(able, others...)
-	if len(hosts) == 0 {
-		return fmt.Errorf("no host of namespace %s is connected: see `wasmesh get hosts`, and the logs in %s", options.namespace, c.dataDir)
 	}
 	if options.grpc {
 		return inferGRPC(ctx, hosts[0].GetHello().GetGrpcAddress(), name, body, out)

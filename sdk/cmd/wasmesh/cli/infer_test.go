@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/wasmesh/wasmesh/sdk/proto/inference"
@@ -113,13 +114,77 @@ func TestInferGRPC(t *testing.T) {
 	}
 }
 
+// While the launcher starts the controller again, the mesh is not gone: a command waits for hosts to be back.
+func TestInferWaitsForARestartedController(t *testing.T) {
+	m := digits()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "{}") }))
+	defer server.Close()
+	m.hosts[1].Hello.RestAddress = server.Listener.Addr().String()
+	m.serve(t)
+	lockMesh(t, m)
+	m.hideHosts.Store(2)
+	out, errs, err := m.run(t, "infer", "digits", "-f", writeRequest(t, requestFile))
+	if err != nil || out != "{}\n" || errs != "" {
+		t.Errorf("%q, %q, %v", out, errs, err)
+	}
+}
+
+func TestARestartingControllerIsToldFromNoMesh(t *testing.T) {
+	m := digits()
+	m.dataDir = t.TempDir()
+	if err := os.Mkdir(filepath.Join(m.dataDir, "run"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	lockMesh(t, m)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // no patience
+	client, err := dial(m.dataDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.close()
+	err = client.patiently(ctx, func() error { return status.Error(codes.Unavailable, "no socket") })
+	if err = client.explain(err); err == nil || !strings.Contains(err.Error(), "is being restarted") ||
+		!strings.Contains(err.Error(), filepath.Join(m.dataDir, "logs")) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// lockMesh takes the launcher's lock on the data directory.
+func lockMesh(t *testing.T, m *mesh) {
+	t.Helper()
+	lock, err := os.Create(filepath.Join(m.dataDir, "run", "lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { lock.Close() })
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestInferReadsStandardInput(t *testing.T) {
+	m := digits()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }))
+	defer server.Close()
+	m.hosts[1].Hello.RestAddress = server.Listener.Addr().String()
+	m.serve(t)
+	var out strings.Builder
+	err := Run(t.Context(), []string{"wasmesh", "infer", "digits", "-f", "-", "--data-dir", m.dataDir},
+		Streams{In: strings.NewReader(requestFile), Out: &out, Err: io.Discard})
+	if err != nil || out.String() != requestFile+"\n" {
+		t.Errorf("%q, %v", out.String(), err)
+	}
+}
+
 func TestInferWithoutHosts(t *testing.T) {
 	m := digits()
 	m.hosts[0].Connected = false
 	m.hosts[1].Hello.Namespace = "other"
 	m.serve(t)
 	_, _, err := m.run(t, "infer", "digits", "-f", writeRequest(t, requestFile))
-	if err == nil || !strings.Contains(err.Error(), "no host of namespace default is connected") {
+	if err == nil || !strings.Contains(err.Error(), "no host of namespace default is connected") ||
+		!strings.Contains(err.Error(), filepath.Join(m.dataDir, "logs")) {
 		t.Errorf("error %v", err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	adminv1 "github.com/wasmesh/wasmesh/sdk/proto/admin/v1"
@@ -26,6 +27,8 @@ type mesh struct {
 	warnings []string
 	models   []*adminv1.ListModelsResponse_Model
 	hosts    []*adminv1.ListHostsResponse_Host
+	// hideHosts is how many answers come before hosts have connected.
+	hideHosts atomic.Int32
 	// events by "<kind>/<namespace>/<name>".
 	events map[string][]*adminv1.ListEventsResponse_Event
 	// changes are what a watch of objects sends after the first list; then it breaks off.
@@ -128,6 +131,9 @@ func (m *mesh) ListModels(_ context.Context, r *adminv1.ListModelsRequest) (*adm
 }
 
 func (m *mesh) ListHosts(context.Context, *adminv1.ListHostsRequest) (*adminv1.ListHostsResponse, error) {
+	if m.hideHosts.Add(-1) >= 0 {
+		return &adminv1.ListHostsResponse{}, nil
+	}
 	return &adminv1.ListHostsResponse{Hosts: m.hosts}, nil
 }
 

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,7 +29,7 @@ func (g *getter) models(ctx context.Context) (proto.Message, func() error, error
 			return m.GetModel().GetId() == g.name || m.GetModel().GetAlias() == g.name
 		})
 	}
-	return answer, func() error { return show(g, answer.Models, modelColumns(time.Now()), messageObject[*model]) }, nil
+	return answer, func() error { return show(g, answer.Models, g.modelColumns(), messageObject[*model]) }, nil
 }
 
 func (g *getter) hosts(ctx context.Context) (proto.Message, func() error, error) {
@@ -50,6 +51,15 @@ func keep[T any](items []T, wanted func(T) bool) []T {
 		}
 	}
 	return kept
+}
+
+func (g *getter) modelColumns() []printer.Column[*model] {
+	columns := modelColumns(time.Now())
+	if g.options.allNamespaces {
+		namespace := func(m *model) string { return m.GetModel().GetNamespace() }
+		columns = slices.Insert(columns, 0, printer.Column[*model]{Header: "NAMESPACE", Cell: namespace})
+	}
+	return columns
 }
 
 func modelColumns(now time.Time) []printer.Column[*model] {
@@ -148,7 +158,7 @@ func lastUsed(m *model, now time.Time) string {
 		newest = max(newest, c.GetCopy().GetLastUsedMs())
 	}
 	if newest == 0 {
-		return ""
+		return "<none>"
 	}
 	return printer.Age(now, time.UnixMilli(newest))
 }

@@ -3,13 +3,15 @@ package cli
 import (
 	"context"
 	"io"
+	"runtime/debug"
 	"sync"
 
 	"github.com/spf13/cobra"
 )
 
-// Streams are where the command writes.
+// Streams are where the command reads and writes.
 type Streams struct {
+	In       io.Reader
 	Out, Err io.Writer
 }
 
@@ -24,16 +26,27 @@ func Run(ctx context.Context, args []string, streams Streams) error {
 		Use:           "wasmesh",
 		Short:         "Serve many models on few machines",
 		Long:          "wasmesh runs a mesh on this machine, shows what is in it and sends it requests.",
+		Version:       version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	root.SetArgs(args[1:])
+	root.SetIn(streams.In)
 	root.SetOut(&lineWriter{out: streams.Out})
 	root.SetErr(&lineWriter{out: streams.Err})
 	var dataDir string
 	root.PersistentFlags().StringVar(&dataDir, "data-dir", defaultDataDir, "directory of the mesh's state, logs and sockets")
 	root.AddCommand(newUp(args[0], &dataDir), newGet(&dataDir), newDescribe(&dataDir), newInfer(&dataDir))
 	return root.ExecuteContext(ctx)
+}
+
+// version is the module's as the Go tool noted it, with the revision of a clone, and Go's.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	return info.Main.Version + " " + info.GoVersion
 }
 
 // lineWriter lets several goroutines write, each Write whole.

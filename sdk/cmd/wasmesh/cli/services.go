@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/wasmesh/wasmesh/sdk/cmd/wasmesh/printer"
 	adminv1 "github.com/wasmesh/wasmesh/sdk/proto/admin/v1"
@@ -26,16 +27,25 @@ func (c *client) services(ctx context.Context) (services []service, warnings []s
 		if err != nil {
 			return nil, nil, err
 		}
-		for _, content := range list.GetObjects() {
-			object, err := printer.ParseObject(content)
-			if err != nil {
-				return nil, nil, err
-			}
-			services = append(services, serviceOf(kind, object))
+		more, err := servicesOf(kind, list.GetObjects())
+		if err != nil {
+			return nil, nil, err
 		}
+		services = append(services, more...)
 		warnings = list.GetWarnings() // the same whatever the kind
 	}
 	return services, warnings, nil
+}
+
+func servicesOf(kind string, contents []string) (services []service, err error) {
+	for _, content := range contents {
+		object, err := printer.ParseObject(content)
+		if err != nil {
+			return nil, err
+		}
+		services = append(services, serviceOf(kind, object))
+	}
+	return services, nil
 }
 
 func serviceOf(kind string, object printer.Object) service {
@@ -62,6 +72,37 @@ func (s service) ready() bool { return s.state == "Loaded" || s.state == "Standb
 // failed: what is declared does not work as it is.
 func (s service) failed() bool {
 	return s.state == "FailedToLoad" || s.transition == "BlockedByFailedLoad" || s.transition == "InvalidSpec"
+}
+
+// line says how the service is.
+func (s service) line() string {
+	if s.failed() {
+		return s.failure()
+	}
+	state := s.state
+	if state == "" {
+		state = "Pending"
+	}
+	if s.transition != "" {
+		state += " / " + s.transition
+	}
+	return fmt.Sprintf("%s %s: %s", s.kind, s.name, state)
+}
+
+// status is what is news about a service when it changes. That a model is loaded when it is asked, and makes room when it
+// is not, is none; nor is another attempt at what failed, whose message may differ each time.
+func (s service) status(before string) string {
+	standing := "failed"
+	switch {
+	case s.failed():
+	case s.ready():
+		standing = "ready"
+	case s.state == "Loading" && strings.HasPrefix(before, s.transition+" "):
+		return before
+	default:
+		standing = s.state
+	}
+	return s.transition + " " + standing + " " + s.reason
 }
 
 // failure is a line for people.

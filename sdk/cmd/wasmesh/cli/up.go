@@ -15,6 +15,7 @@ import (
 
 func newUp(program string, dataDir *string) *cobra.Command {
 	config := launcher.Config{}
+	hints := true
 	command := &cobra.Command{
 		Use:   "up -f PATH [-f PATH ...]",
 		Short: "Run the controller, the hosts and their runtimes as local processes",
@@ -24,7 +25,7 @@ files until it is interrupted.`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			config.DataDir, config.Progress = *dataDir, command.OutOrStdout()
-			return runUp(command.Context(), program, config, command.ErrOrStderr())
+			return runUp(command.Context(), command.ErrOrStderr(), config, &announcer{program: program, hints: hints})
 		},
 	}
 	flags := command.Flags()
@@ -34,12 +35,13 @@ files until it is interrupted.`,
 	flags.StringVar(&config.RESTAddress, "rest-address", "127.0.0.1:8008", "REST address of the first host; host k listens k ports further")
 	flags.StringVar(&config.RuntimesDir, "runtimes-dir", defaultRuntimesDir(), "directory of installed runtimes, searched before PATH")
 	flags.StringArrayVar(&config.HostArgs, "host-arg", nil, "further argument for every wasmesh-host (repeatable)")
+	flags.BoolVar(&hints, "hints", true, "say what to type when the mesh is up")
 	_ = command.MarkFlagRequired("filename") // fails only for a flag that does not exist
 	return command
 }
 
-// runUp runs the mesh; program is what the user calls it by.
-func runUp(ctx context.Context, program string, config launcher.Config, errs io.Writer) error {
+// runUp runs the mesh; the announcer has what the user typed.
+func runUp(ctx context.Context, errs io.Writer, config launcher.Config, announcer *announcer) error {
 	executable, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find own program: %w", err)
@@ -52,7 +54,8 @@ func runUp(ctx context.Context, program string, config launcher.Config, errs io.
 		return err
 	}
 	defer client.close()
-	announcer := &announcer{client: client, out: config.Progress, program: program, dataDir: config.DataDir, said: make(map[string]bool)}
+	announcer.client, announcer.out, announcer.dataDir = client, config.Progress, config.DataDir
+	announcer.said = make(map[string]bool)
 	ctx, cancel := context.WithCancel(ctx)
 	var announcing sync.WaitGroup
 	announcing.Go(func() { announcer.run(ctx) })

@@ -26,6 +26,8 @@ import (
 const (
 	stageEnv = "LAUNCHER_TEST_STAGE"
 	planEnv  = "LAUNCHER_TEST_PLAN"
+	// objectEnv is the only InferenceService that the controller knows; empty for none.
+	objectEnv = "LAUNCHER_TEST_OBJECT"
 	// dieEnv makes a fake-runtime print it and exit.
 	dieEnv = "LAUNCHER_TEST_DIE"
 	// upEnv is the Config, for a launcher in a process of its own.
@@ -146,6 +148,15 @@ func (s planServer) WatchPlan(_ *adminv1.WatchPlanRequest, stream adminv1.AdminS
 			return nil
 		}
 	}
+}
+
+// ListObjects answers the InferenceService of the environment, if there is one.
+func (s planServer) ListObjects(_ context.Context, r *adminv1.ListObjectsRequest) (*adminv1.ListObjectsResponse, error) {
+	list := &adminv1.ListObjectsResponse{}
+	if object := os.Getenv(objectEnv); object != "" && r.GetKind() == "InferenceService" {
+		list.Objects = []string{object}
+	}
+	return list, nil
 }
 
 func serveplan(hangup <-chan os.Signal) error {

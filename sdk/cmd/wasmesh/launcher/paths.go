@@ -41,7 +41,7 @@ func makePaths(root string) (Paths, error) {
 		return p, fmt.Errorf("the path of the control socket, %s, has %d bytes, and Linux takes at most %d: choose a "+
 			"--data-dir that is at least %d shorter", p.AdminSocket(), n, maxSocketPath, n-maxSocketPath)
 	}
-	for _, dir := range []string{p.run(), p.logs()} {
+	for _, dir := range []string{p.run(), p.Logs()} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return p, fmt.Errorf("make data directory: %w", err)
 		}
@@ -52,13 +52,17 @@ func makePaths(root string) (Paths, error) {
 // AdminSocket is where the controller serves wasmesh.admin.v1.
 func (p Paths) AdminSocket() string { return filepath.Join(p.run(), "admin.sock") }
 
-// run holds a record of each process, the lock and the socket.
+// syncAddress is where the controller serves hosts: a socket of mode 0600, since credentials travel there.
+func (p Paths) syncAddress() string { return "unix:" + filepath.Join(p.run(), "sync.sock") }
+
+// run holds a record of each process, the lock and the sockets.
 func (p Paths) run() string { return filepath.Join(p.Root, "run") }
 
-func (p Paths) logs() string { return filepath.Join(p.Root, "logs") }
+// Logs has a file for each process.
+func (p Paths) Logs() string { return filepath.Join(p.Root, "logs") }
 
 // log of one process.
-func (p Paths) log(name string) string { return filepath.Join(p.logs(), name+".log") }
+func (p Paths) log(name string) string { return filepath.Join(p.Logs(), name+".log") }
 
 // host holds everything of one host and its runtime.
 func (p Paths) host(id string) string { return filepath.Join(p.Root, "hosts", id) }

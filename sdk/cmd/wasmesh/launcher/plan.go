@@ -68,6 +68,9 @@ func (l *launcher) watchPlan(ctx context.Context, client adminv1.AdminServiceCli
 		if err := l.apply(ctx, plan.GetRuntimes()); err != nil {
 			return fatalError{err}
 		}
+		if !l.idleReported && !slices.ContainsFunc(plan.GetRuntimes(), (*adminv1.RuntimePlan).GetNeeded) {
+			l.idleReported = l.reportIdle(ctx, client)
+		}
 	}
 }
 
@@ -77,21 +80,15 @@ func (l *launcher) watchPlan(ctx context.Context, client adminv1.AdminServiceCli
 func (l *launcher) apply(ctx context.Context, plan []*adminv1.RuntimePlan) error {
 	faults := make(map[string]string)
 	var changed []replacement
-	needed := false
 	for _, want := range plan {
 		if !want.GetNeeded() {
 			continue
 		}
-		needed = true
 		more, err := l.start(want)
 		changed = append(changed, more...)
 		if err != nil {
 			faults[want.GetNamespace()+"/"+want.GetName()] = fmt.Sprintf("ServingRuntime %s: %v", want.GetName(), err)
 		}
-	}
-	if !needed && !l.idleReported {
-		l.idleReported = true
-		l.progress("no InferenceService needs a runtime yet; waiting for one in %s", strings.Join(l.config.Sources, ", "))
 	}
 	var news []string
 	for _, key := range slices.Sorted(maps.Keys(faults)) {

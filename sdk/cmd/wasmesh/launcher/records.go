@@ -41,10 +41,12 @@ func (p Paths) writeRecord(record Record) error {
 
 func (p Paths) removeRecord(name string) { _ = os.Remove(p.record(name)) }
 
+func (p Paths) lockFile() string { return filepath.Join(p.run(), "lock") }
+
 // lock makes this launcher the only one of the data directory; the kernel lets go of it when the process ends, however
 // it ends. What a launcher that was killed left in run/ is removed, once its processes are gone.
 func (p Paths) lock() (*os.File, error) {
-	file, err := os.OpenFile(filepath.Join(p.run(), "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	file, err := os.OpenFile(p.lockFile(), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock data directory: %w", err)
 	}
@@ -57,6 +59,16 @@ func (p Paths) lock() (*os.File, error) {
 		return nil, err
 	}
 	return file, nil
+}
+
+// Running reports whether a launcher runs the mesh of the data directory. It may hold the lock itself for an instant.
+func (p Paths) Running() bool {
+	file, err := os.Open(p.lockFile())
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	return errors.Is(syscall.Flock(int(file.Fd()), syscall.LOCK_SH|syscall.LOCK_NB), syscall.EWOULDBLOCK)
 }
 
 // clearRun removes records and the socket of a launcher that was killed. The kernel killed its processes with it, but

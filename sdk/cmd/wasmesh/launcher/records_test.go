@@ -104,4 +104,11 @@ func TestLockDoesNotWaitForStrangers(t *testing.T) {
 	if _, err := paths.lock(); err == nil {
 		t.Error("two launchers have the data directory")
 	}
+	if !paths.Running() {
+		t.Error("a launcher has the lock, and nobody is said to run")
+	}
+	file.Close()
+	if paths.Running() {
+		t.Error("the lock is free, and somebody is said to run")
+	}
 }

@@ -19,7 +19,7 @@ func (l *launcher) controllerSpec() (Spec, error) {
 	}
 	args := []string{
 		"--data-dir", l.paths.Root,
-		"--sync-address", l.syncAddress,
+		"--sync-address", l.paths.syncAddress(),
 		"--advertise-grpc", "grpc://" + l.config.GRPCAddress,
 		"--advertise-rest", "http://" + l.config.RESTAddress,
 		"--exit-on-stdin-eof",
@@ -33,7 +33,7 @@ func (l *launcher) controllerSpec() (Spec, error) {
 	}
 	return Spec{
 		Name: controllerProgram, Program: program, Args: args, Env: os.Environ(), Dir: l.paths.Root,
-		Ours: true, Grace: controllerGrace, Ports: map[string]string{"sync": l.syncAddress},
+		Ours: true, Grace: controllerGrace, Ports: map[string]string{"sync": l.paths.syncAddress()},
 	}, nil
 }
 
@@ -102,7 +102,7 @@ func (l *launcher) hostSpec(plan *adminv1.RuntimePlan, p *place) (Spec, error) {
 		"--loading-timeout", loadingTimeout(plan).String(),
 		"--models-dir", l.paths.models(p.id),
 		"--state-dir", l.paths.state(p.id),
-		"--controller", l.syncAddress,
+		"--controller", l.paths.syncAddress(),
 		"--grpc-address", e.grpc,
 		"--rest-address", e.rest,
 		"--metrics-address", e.metrics,

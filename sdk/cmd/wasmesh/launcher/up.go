@@ -47,8 +47,6 @@ type launcher struct {
 	paths  Paths
 	lock   *os.File
 	ports  *ports
-	// syncAddress is where the controller serves hosts.
-	syncAddress string
 
 	// Three groups, stopped in this order: requests end before runtimes, runtimes before the catalog.
 	hosts, runtimes, controller *group
@@ -77,7 +75,7 @@ func Up(ctx context.Context, config Config) error {
 	if _, err := findProgram(config.BinDir, hostProgram); err != nil {
 		return err // before anything runs
 	}
-	l.progress("controller: reading %s, logs in %s", strings.Join(config.Sources, ", "), l.paths.logs())
+	l.progress("controller: reading %s, logs in %s", strings.Join(config.Sources, ", "), l.paths.Logs())
 	l.controller.start(spec)
 	err = l.followPlan(ctx)
 	l.progress("stopping")
@@ -119,7 +117,7 @@ func prepare(config Config) (*launcher, error) {
 }
 
 // claimPorts takes those that must be free whatever the YAML says.
-func (l *launcher) claimPorts() (err error) {
+func (l *launcher) claimPorts() error {
 	for _, listener := range []struct{ flag, address string }{
 		{"--grpc-address", l.config.GRPCAddress}, {"--rest-address", l.config.RESTAddress},
 	} {
@@ -127,8 +125,7 @@ func (l *launcher) claimPorts() (err error) {
 			return fmt.Errorf("%s: %w", listener.flag, err)
 		}
 	}
-	l.syncAddress, err = l.ports.free(0)
-	return err
+	return nil
 }
 
 func (l *launcher) close() {

@@ -288,11 +288,19 @@ func TestAMissingProgramLeavesOtherRuntimesAlone(t *testing.T) {
 	}
 }
 
+func TestUpSaysThatTheRuntimeIsMissing(t *testing.T) {
+	s := newStage(t)
+	t.Setenv(objectEnv, `{"kind":"InferenceService"}`)
+	s.write()
+	s.up()
+	s.output.await(t, "no ServingRuntime in "+s.config.Sources[0], "-f runtimes/mlserver/servingruntime.yaml")
+}
+
 func TestUpRefusesWhatCannotWork(t *testing.T) {
 	busy := newStage(t)
 	busy.write()
 	busy.up()
-	busy.output.await(t, "no InferenceService needs a runtime yet")
+	busy.output.await(t, "no InferenceService or Predictor is declared yet", busy.config.Sources[0])
 	taken := loopback() + ":8033"
 	listen(t, taken, nil)
 	for _, test := range []struct {

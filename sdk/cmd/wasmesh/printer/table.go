@@ -1,11 +1,11 @@
 package printer
 
 import (
-	"fmt"
 	"io"
+	"slices"
 	"strings"
-	"text/tabwriter"
 	"unicode"
+	"unicode/utf8"
 )
 
 // Column is one column of a table over objects of type T.
@@ -18,26 +18,57 @@ type Column[T any] struct {
 
 // Table writes one row an object, aligned as kubectl aligns. An empty cell stays empty, as there.
 func Table[T any](w io.Writer, columns []Column[T], objects []T, wide bool) error {
-	var shown []Column[T]
-	for _, column := range columns {
-		if wide || !column.Wide {
-			shown = append(shown, column)
+	return new(Rows).Append(w, Cells(columns, objects, wide, true))
+}
+
+// Cells are the table's rows, with the header before them when header is set.
+func Cells[T any](columns []Column[T], objects []T, wide, header bool) (rows [][]string) {
+	columns = slices.DeleteFunc(slices.Clone(columns), func(c Column[T]) bool { return c.Wide && !wide })
+	if header {
+		row := make([]string, len(columns))
+		for i, column := range columns {
+			row[i] = column.Header
 		}
+		rows = append(rows, row)
 	}
-	table := tabwriter.NewWriter(w, 6, 4, 3, ' ', tabwriter.TabIndent)
-	headers := make([]string, len(shown))
-	for i, column := range shown {
-		headers[i] = column.Header
-	}
-	fmt.Fprintln(table, strings.Join(headers, "\t"))
 	for _, object := range objects {
-		cells := make([]string, len(shown))
-		for i, column := range shown {
-			cells[i] = oneLine(column.Cell(object))
+		row := make([]string, len(columns))
+		for i, column := range columns {
+			row[i] = oneLine(column.Cell(object))
 		}
-		fmt.Fprintln(table, strings.Join(cells, "\t"))
+		rows = append(rows, row)
 	}
-	return table.Flush()
+	return rows
+}
+
+// Rows is a table that is written in pieces: a column is as wide as its widest cell so far.
+type Rows struct{ widths []int }
+
+// columnGap is the number of spaces after the widest cell of a column, as kubectl has it.
+const columnGap = 3
+
+// Append writes further rows.
+func (r *Rows) Append(w io.Writer, rows [][]string) error {
+	for _, row := range rows {
+		for i, cell := range row {
+			if i == len(r.widths) {
+				r.widths = append(r.widths, 0)
+			}
+			r.widths[i] = max(r.widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	var text strings.Builder
+	for _, row := range rows {
+		for i, cell := range row {
+			text.WriteString(cell)
+			if i < len(row)-1 {
+				text.WriteString(strings.Repeat(" ", r.widths[i]+columnGap-utf8.RuneCountInString(cell)))
+			}
+		}
+		text.WriteByte('\n')
+	}
+	_, err := io.WriteString(w, text.String())
+	return err
 }
 
 // oneLine puts one space in the place of whatever would end the cell or the row, or command the terminal: cells repeat
