@@ -150,9 +150,8 @@ func (s *scanner) nestedArray() bool {
 
 // value answers the literal, string, array or object that starts here, and moves past it.
 func (s *scanner) value() []byte {
-	start, depth := s.at, 0
 	s.peek()
-	start = s.at
+	start, depth := s.at, 0
 	for {
 		switch c := s.data[s.at]; c {
 		case '"':

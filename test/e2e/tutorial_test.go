@@ -105,6 +105,23 @@ func TestTutorial(t *testing.T) {
 			}
 		})
 	}
+	t.Run("health and metadata", func(t *testing.T) {
+		m := m.in(t)
+		for path, want := range map[string]string{
+			"/v2/health/live":                       `{"live":true}`,
+			"/v2/health/ready":                      `{"ready":true}`,
+			"/v2/models/example-sklearn-isvc/ready": `{"ready":true}`,
+			"/v2":                                   `"name":"wasmesh"`,
+			"/v2/models/example-sklearn-isvc":       `"name":"example-sklearn-isvc__isvc-3642375d03"`,
+		} {
+			if code, body := m.get(path); code != 200 || !strings.Contains(body, want) {
+				t.Errorf("GET %s: %d %s, want %s", path, code, body, want)
+			}
+		}
+		if code, body := m.get("/v2/models/nobody/ready"); code != 404 || !strings.Contains(errorOf(t, body), "nobody") {
+			t.Errorf("unknown model: %d %s", code, body)
+		}
+	})
 	t.Run("get", func(t *testing.T) {
 		m := m.in(t)
 		out, err := m.run("get", "isvc", "example-sklearn-isvc")
