@@ -207,8 +207,10 @@ func (s *Server) crash() {
 		s.config.Crash()
 		return
 	}
-	// Kill waits for no handler, but this is one.
+	// In a goroutine, since Kill waits for the end of serving and this is a handler; and waited for, so that nobody gets an
+	// answer after the crash.
 	go s.Kill()
+	<-s.served
 }
 
 // unload removes a model; of one that is loading it ends the load first.
