@@ -25,6 +25,76 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type PolicyPhase int32
+
+const (
+	PolicyPhase_POLICY_PHASE_UNSPECIFIED PolicyPhase = 0
+	// Being verified by the controller, or prepared by hosts.
+	PolicyPhase_POLICY_PHASE_PENDING PolicyPhase = 1
+	// It decides on every connected host.
+	PolicyPhase_POLICY_PHASE_PROGRAMMED PolicyPhase = 2
+	PolicyPhase_POLICY_PHASE_SHADOW     PolicyPhase = 3
+	// It cannot be used; what decided before decides on.
+	PolicyPhase_POLICY_PHASE_INVALID PolicyPhase = 4
+	// A ConfigMap with a lower name has the hook.
+	PolicyPhase_POLICY_PHASE_CONFLICT PolicyPhase = 5
+	// It decided, failed, and was taken back.
+	PolicyPhase_POLICY_PHASE_ROLLED_BACK PolicyPhase = 6
+	// The only one of its hook that a person has put aside (RollbackPolicy).
+	PolicyPhase_POLICY_PHASE_SUSPENDED PolicyPhase = 7
+)
+
+// Enum value maps for PolicyPhase.
+var (
+	PolicyPhase_name = map[int32]string{
+		0: "POLICY_PHASE_UNSPECIFIED",
+		1: "POLICY_PHASE_PENDING",
+		2: "POLICY_PHASE_PROGRAMMED",
+		3: "POLICY_PHASE_SHADOW",
+		4: "POLICY_PHASE_INVALID",
+		5: "POLICY_PHASE_CONFLICT",
+		6: "POLICY_PHASE_ROLLED_BACK",
+		7: "POLICY_PHASE_SUSPENDED",
+	}
+	PolicyPhase_value = map[string]int32{
+		"POLICY_PHASE_UNSPECIFIED": 0,
+		"POLICY_PHASE_PENDING":     1,
+		"POLICY_PHASE_PROGRAMMED":  2,
+		"POLICY_PHASE_SHADOW":      3,
+		"POLICY_PHASE_INVALID":     4,
+		"POLICY_PHASE_CONFLICT":    5,
+		"POLICY_PHASE_ROLLED_BACK": 6,
+		"POLICY_PHASE_SUSPENDED":   7,
+	}
+)
+
+func (x PolicyPhase) Enum() *PolicyPhase {
+	p := new(PolicyPhase)
+	*p = x
+	return p
+}
+
+func (x PolicyPhase) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (PolicyPhase) Descriptor() protoreflect.EnumDescriptor {
+	return file_admin_v1_admin_proto_enumTypes[0].Descriptor()
+}
+
+func (PolicyPhase) Type() protoreflect.EnumType {
+	return &file_admin_v1_admin_proto_enumTypes[0]
+}
+
+func (x PolicyPhase) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use PolicyPhase.Descriptor instead.
+func (PolicyPhase) EnumDescriptor() ([]byte, []int) {
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{0}
+}
+
 type ListObjectsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "InferenceService", "Predictor", "ServingRuntime" or "ClusterServingRuntime".
@@ -755,6 +825,298 @@ func (x *RuntimePlan) GetReplicas() uint32 {
 	return 0
 }
 
+type ListPoliciesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPoliciesRequest) Reset() {
+	*x = ListPoliciesRequest{}
+	mi := &file_admin_v1_admin_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPoliciesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPoliciesRequest) ProtoMessage() {}
+
+func (x *ListPoliciesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_admin_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPoliciesRequest.ProtoReflect.Descriptor instead.
+func (*ListPoliciesRequest) Descriptor() ([]byte, []int) {
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{13}
+}
+
+type ListPoliciesResponse struct {
+	state         protoimpl.MessageState         `protogen:"open.v1"`
+	Policies      []*ListPoliciesResponse_Policy `protobuf:"bytes,1,rep,name=policies,proto3" json:"policies,omitempty"`
+	Hooks         []*ListPoliciesResponse_Hook   `protobuf:"bytes,2,rep,name=hooks,proto3" json:"hooks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPoliciesResponse) Reset() {
+	*x = ListPoliciesResponse{}
+	mi := &file_admin_v1_admin_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPoliciesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPoliciesResponse) ProtoMessage() {}
+
+func (x *ListPoliciesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_admin_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPoliciesResponse.ProtoReflect.Descriptor instead.
+func (*ListPoliciesResponse) Descriptor() ([]byte, []int) {
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ListPoliciesResponse) GetPolicies() []*ListPoliciesResponse_Policy {
+	if x != nil {
+		return x.Policies
+	}
+	return nil
+}
+
+func (x *ListPoliciesResponse) GetHooks() []*ListPoliciesResponse_Hook {
+	if x != nil {
+		return x.Hooks
+	}
+	return nil
+}
+
+type RollbackPolicyRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Hook          string                 `protobuf:"bytes,1,opt,name=hook,proto3" json:"hook,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RollbackPolicyRequest) Reset() {
+	*x = RollbackPolicyRequest{}
+	mi := &file_admin_v1_admin_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RollbackPolicyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RollbackPolicyRequest) ProtoMessage() {}
+
+func (x *RollbackPolicyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_admin_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RollbackPolicyRequest.ProtoReflect.Descriptor instead.
+func (*RollbackPolicyRequest) Descriptor() ([]byte, []int) {
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *RollbackPolicyRequest) GetHook() string {
+	if x != nil {
+		return x.Hook
+	}
+	return ""
+}
+
+type RollbackPolicyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What decides now, for people.
+	Message       string `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RollbackPolicyResponse) Reset() {
+	*x = RollbackPolicyResponse{}
+	mi := &file_admin_v1_admin_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RollbackPolicyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RollbackPolicyResponse) ProtoMessage() {}
+
+func (x *RollbackPolicyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_admin_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RollbackPolicyResponse.ProtoReflect.Descriptor instead.
+func (*RollbackPolicyResponse) Descriptor() ([]byte, []int) {
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *RollbackPolicyResponse) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+type ListDecisionsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Hook  string                 `protobuf:"bytes,1,opt,name=hook,proto3" json:"hook,omitempty"`
+	// Id of a model or name of an alias, whose models then count; empty is every model.
+	Model string `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
+	// Per host; 0 is all that are kept.
+	Limit         uint32 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDecisionsRequest) Reset() {
+	*x = ListDecisionsRequest{}
+	mi := &file_admin_v1_admin_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDecisionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDecisionsRequest) ProtoMessage() {}
+
+func (x *ListDecisionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_admin_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDecisionsRequest.ProtoReflect.Descriptor instead.
+func (*ListDecisionsRequest) Descriptor() ([]byte, []int) {
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ListDecisionsRequest) GetHook() string {
+	if x != nil {
+		return x.Hook
+	}
+	return ""
+}
+
+func (x *ListDecisionsRequest) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *ListDecisionsRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type ListDecisionsResponse struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Decisions []*v1.Decision         `protobuf:"bytes,1,rep,name=decisions,proto3" json:"decisions,omitempty"`
+	// Hosts that did not answer, with why.
+	Warnings      []string `protobuf:"bytes,2,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDecisionsResponse) Reset() {
+	*x = ListDecisionsResponse{}
+	mi := &file_admin_v1_admin_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDecisionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDecisionsResponse) ProtoMessage() {}
+
+func (x *ListDecisionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_admin_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDecisionsResponse.ProtoReflect.Descriptor instead.
+func (*ListDecisionsResponse) Descriptor() ([]byte, []int) {
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ListDecisionsResponse) GetDecisions() []*v1.Decision {
+	if x != nil {
+		return x.Decisions
+	}
+	return nil
+}
+
+func (x *ListDecisionsResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
 type ListModelsResponse_Copy struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	HostId        string                 `protobuf:"bytes,1,opt,name=host_id,json=hostId,proto3" json:"host_id,omitempty"`
@@ -765,7 +1127,7 @@ type ListModelsResponse_Copy struct {
 
 func (x *ListModelsResponse_Copy) Reset() {
 	*x = ListModelsResponse_Copy{}
-	mi := &file_admin_v1_admin_proto_msgTypes[13]
+	mi := &file_admin_v1_admin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -777,7 +1139,7 @@ func (x *ListModelsResponse_Copy) String() string {
 func (*ListModelsResponse_Copy) ProtoMessage() {}
 
 func (x *ListModelsResponse_Copy) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[13]
+	mi := &file_admin_v1_admin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -819,7 +1181,7 @@ type ListModelsResponse_Model struct {
 
 func (x *ListModelsResponse_Model) Reset() {
 	*x = ListModelsResponse_Model{}
-	mi := &file_admin_v1_admin_proto_msgTypes[14]
+	mi := &file_admin_v1_admin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -831,7 +1193,7 @@ func (x *ListModelsResponse_Model) String() string {
 func (*ListModelsResponse_Model) ProtoMessage() {}
 
 func (x *ListModelsResponse_Model) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[14]
+	mi := &file_admin_v1_admin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -890,7 +1252,7 @@ type ListHostsResponse_Host struct {
 
 func (x *ListHostsResponse_Host) Reset() {
 	*x = ListHostsResponse_Host{}
-	mi := &file_admin_v1_admin_proto_msgTypes[15]
+	mi := &file_admin_v1_admin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -902,7 +1264,7 @@ func (x *ListHostsResponse_Host) String() string {
 func (*ListHostsResponse_Host) ProtoMessage() {}
 
 func (x *ListHostsResponse_Host) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[15]
+	mi := &file_admin_v1_admin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -982,7 +1344,7 @@ type ListEventsResponse_Event struct {
 
 func (x *ListEventsResponse_Event) Reset() {
 	*x = ListEventsResponse_Event{}
-	mi := &file_admin_v1_admin_proto_msgTypes[16]
+	mi := &file_admin_v1_admin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -994,7 +1356,7 @@ func (x *ListEventsResponse_Event) String() string {
 func (*ListEventsResponse_Event) ProtoMessage() {}
 
 func (x *ListEventsResponse_Event) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[16]
+	mi := &file_admin_v1_admin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1055,7 +1417,7 @@ type RuntimePlan_EnvVar struct {
 
 func (x *RuntimePlan_EnvVar) Reset() {
 	*x = RuntimePlan_EnvVar{}
-	mi := &file_admin_v1_admin_proto_msgTypes[17]
+	mi := &file_admin_v1_admin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1067,7 +1429,7 @@ func (x *RuntimePlan_EnvVar) String() string {
 func (*RuntimePlan_EnvVar) ProtoMessage() {}
 
 func (x *RuntimePlan_EnvVar) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[17]
+	mi := &file_admin_v1_admin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1093,6 +1455,250 @@ func (x *RuntimePlan_EnvVar) GetName() string {
 func (x *RuntimePlan_EnvVar) GetValue() string {
 	if x != nil {
 		return x.Value
+	}
+	return ""
+}
+
+// One per ConfigMap and hook, sorted by hook and name.
+type ListPoliciesResponse_Policy struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Hook  string                 `protobuf:"bytes,2,opt,name=hook,proto3" json:"hook,omitempty"`
+	Phase PolicyPhase            `protobuf:"varint,3,opt,name=phase,proto3,enum=wasmesh.admin.v1.PolicyPhase" json:"phase,omitempty"`
+	// Empty when the ConfigMap could not be read so far.
+	Generation *v1.Generation `protobuf:"bytes,4,opt,name=generation,proto3" json:"generation,omitempty"`
+	// Why: names the module, the rule, and the offending import, opcode or limit.
+	Message string `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
+	SinceMs int64  `protobuf:"varint,6,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"`
+	// Hosts on which it is in the role that it should have, of those connected. "programmed 2/2" in the annotation.
+	Programmed    uint32                            `protobuf:"varint,7,opt,name=programmed,proto3" json:"programmed,omitempty"`
+	Hosts         uint32                            `protobuf:"varint,8,opt,name=hosts,proto3" json:"hosts,omitempty"`
+	HostStates    []*ListPoliciesResponse_HostState `protobuf:"bytes,9,rep,name=host_states,json=hostStates,proto3" json:"host_states,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPoliciesResponse_Policy) Reset() {
+	*x = ListPoliciesResponse_Policy{}
+	mi := &file_admin_v1_admin_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPoliciesResponse_Policy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPoliciesResponse_Policy) ProtoMessage() {}
+
+func (x *ListPoliciesResponse_Policy) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_admin_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPoliciesResponse_Policy.ProtoReflect.Descriptor instead.
+func (*ListPoliciesResponse_Policy) Descriptor() ([]byte, []int) {
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{14, 0}
+}
+
+func (x *ListPoliciesResponse_Policy) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ListPoliciesResponse_Policy) GetHook() string {
+	if x != nil {
+		return x.Hook
+	}
+	return ""
+}
+
+func (x *ListPoliciesResponse_Policy) GetPhase() PolicyPhase {
+	if x != nil {
+		return x.Phase
+	}
+	return PolicyPhase_POLICY_PHASE_UNSPECIFIED
+}
+
+func (x *ListPoliciesResponse_Policy) GetGeneration() *v1.Generation {
+	if x != nil {
+		return x.Generation
+	}
+	return nil
+}
+
+func (x *ListPoliciesResponse_Policy) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *ListPoliciesResponse_Policy) GetSinceMs() int64 {
+	if x != nil {
+		return x.SinceMs
+	}
+	return 0
+}
+
+func (x *ListPoliciesResponse_Policy) GetProgrammed() uint32 {
+	if x != nil {
+		return x.Programmed
+	}
+	return 0
+}
+
+func (x *ListPoliciesResponse_Policy) GetHosts() uint32 {
+	if x != nil {
+		return x.Hosts
+	}
+	return 0
+}
+
+func (x *ListPoliciesResponse_Policy) GetHostStates() []*ListPoliciesResponse_HostState {
+	if x != nil {
+		return x.HostStates
+	}
+	return nil
+}
+
+type ListPoliciesResponse_HostState struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	HostId        string                 `protobuf:"bytes,1,opt,name=host_id,json=hostId,proto3" json:"host_id,omitempty"`
+	Entry         *v1.PolicyReport_Entry `protobuf:"bytes,2,opt,name=entry,proto3" json:"entry,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPoliciesResponse_HostState) Reset() {
+	*x = ListPoliciesResponse_HostState{}
+	mi := &file_admin_v1_admin_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPoliciesResponse_HostState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPoliciesResponse_HostState) ProtoMessage() {}
+
+func (x *ListPoliciesResponse_HostState) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_admin_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPoliciesResponse_HostState.ProtoReflect.Descriptor instead.
+func (*ListPoliciesResponse_HostState) Descriptor() ([]byte, []int) {
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{14, 1}
+}
+
+func (x *ListPoliciesResponse_HostState) GetHostId() string {
+	if x != nil {
+		return x.HostId
+	}
+	return ""
+}
+
+func (x *ListPoliciesResponse_HostState) GetEntry() *v1.PolicyReport_Entry {
+	if x != nil {
+		return x.Entry
+	}
+	return nil
+}
+
+// What decides a hook now.
+type ListPoliciesResponse_Hook struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Hook  string                 `protobuf:"bytes,1,opt,name=hook,proto3" json:"hook,omitempty"`
+	// Name of the ConfigMap, empty for the built-in policy.
+	Policy       string `protobuf:"bytes,2,opt,name=policy,proto3" json:"policy,omitempty"`
+	GenerationId string `protobuf:"bytes,3,opt,name=generation_id,json=generationId,proto3" json:"generation_id,omitempty"`
+	// Name of the built-in policy.
+	BuiltIn string `protobuf:"bytes,4,opt,name=built_in,json=builtIn,proto3" json:"built_in,omitempty"`
+	// What would decide after a rollback: a generation's id, or "built-in"; empty when there is nothing.
+	Previous      string `protobuf:"bytes,5,opt,name=previous,proto3" json:"previous,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPoliciesResponse_Hook) Reset() {
+	*x = ListPoliciesResponse_Hook{}
+	mi := &file_admin_v1_admin_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPoliciesResponse_Hook) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPoliciesResponse_Hook) ProtoMessage() {}
+
+func (x *ListPoliciesResponse_Hook) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_admin_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPoliciesResponse_Hook.ProtoReflect.Descriptor instead.
+func (*ListPoliciesResponse_Hook) Descriptor() ([]byte, []int) {
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{14, 2}
+}
+
+func (x *ListPoliciesResponse_Hook) GetHook() string {
+	if x != nil {
+		return x.Hook
+	}
+	return ""
+}
+
+func (x *ListPoliciesResponse_Hook) GetPolicy() string {
+	if x != nil {
+		return x.Policy
+	}
+	return ""
+}
+
+func (x *ListPoliciesResponse_Hook) GetGenerationId() string {
+	if x != nil {
+		return x.GenerationId
+	}
+	return ""
+}
+
+func (x *ListPoliciesResponse_Hook) GetBuiltIn() string {
+	if x != nil {
+		return x.BuiltIn
+	}
+	return ""
+}
+
+func (x *ListPoliciesResponse_Hook) GetPrevious() string {
+	if x != nil {
+		return x.Previous
 	}
 	return ""
 }
@@ -1172,7 +1778,55 @@ const file_admin_v1_admin_proto_rawDesc = "" +
 	"\breplicas\x18\f \x01(\rR\breplicas\x1a2\n" +
 	"\x06EnvVar\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value2\xb7\x04\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"\x15\n" +
+	"\x13ListPoliciesRequest\"\xf9\x05\n" +
+	"\x14ListPoliciesResponse\x12I\n" +
+	"\bpolicies\x18\x01 \x03(\v2-.wasmesh.admin.v1.ListPoliciesResponse.PolicyR\bpolicies\x12A\n" +
+	"\x05hooks\x18\x02 \x03(\v2+.wasmesh.admin.v1.ListPoliciesResponse.HookR\x05hooks\x1a\xe0\x02\n" +
+	"\x06Policy\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04hook\x18\x02 \x01(\tR\x04hook\x123\n" +
+	"\x05phase\x18\x03 \x01(\x0e2\x1d.wasmesh.admin.v1.PolicyPhaseR\x05phase\x12;\n" +
+	"\n" +
+	"generation\x18\x04 \x01(\v2\x1b.wasmesh.sync.v1.GenerationR\n" +
+	"generation\x12\x18\n" +
+	"\amessage\x18\x05 \x01(\tR\amessage\x12\x19\n" +
+	"\bsince_ms\x18\x06 \x01(\x03R\asinceMs\x12\x1e\n" +
+	"\n" +
+	"programmed\x18\a \x01(\rR\n" +
+	"programmed\x12\x14\n" +
+	"\x05hosts\x18\b \x01(\rR\x05hosts\x12Q\n" +
+	"\vhost_states\x18\t \x03(\v20.wasmesh.admin.v1.ListPoliciesResponse.HostStateR\n" +
+	"hostStates\x1a_\n" +
+	"\tHostState\x12\x17\n" +
+	"\ahost_id\x18\x01 \x01(\tR\x06hostId\x129\n" +
+	"\x05entry\x18\x02 \x01(\v2#.wasmesh.sync.v1.PolicyReport.EntryR\x05entry\x1a\x8e\x01\n" +
+	"\x04Hook\x12\x12\n" +
+	"\x04hook\x18\x01 \x01(\tR\x04hook\x12\x16\n" +
+	"\x06policy\x18\x02 \x01(\tR\x06policy\x12#\n" +
+	"\rgeneration_id\x18\x03 \x01(\tR\fgenerationId\x12\x19\n" +
+	"\bbuilt_in\x18\x04 \x01(\tR\abuiltIn\x12\x1a\n" +
+	"\bprevious\x18\x05 \x01(\tR\bprevious\"+\n" +
+	"\x15RollbackPolicyRequest\x12\x12\n" +
+	"\x04hook\x18\x01 \x01(\tR\x04hook\"2\n" +
+	"\x16RollbackPolicyResponse\x12\x18\n" +
+	"\amessage\x18\x01 \x01(\tR\amessage\"V\n" +
+	"\x14ListDecisionsRequest\x12\x12\n" +
+	"\x04hook\x18\x01 \x01(\tR\x04hook\x12\x14\n" +
+	"\x05model\x18\x02 \x01(\tR\x05model\x12\x14\n" +
+	"\x05limit\x18\x03 \x01(\rR\x05limit\"l\n" +
+	"\x15ListDecisionsResponse\x127\n" +
+	"\tdecisions\x18\x01 \x03(\v2\x19.wasmesh.sync.v1.DecisionR\tdecisions\x12\x1a\n" +
+	"\bwarnings\x18\x02 \x03(\tR\bwarnings*\xea\x01\n" +
+	"\vPolicyPhase\x12\x1c\n" +
+	"\x18POLICY_PHASE_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14POLICY_PHASE_PENDING\x10\x01\x12\x1b\n" +
+	"\x17POLICY_PHASE_PROGRAMMED\x10\x02\x12\x17\n" +
+	"\x13POLICY_PHASE_SHADOW\x10\x03\x12\x18\n" +
+	"\x14POLICY_PHASE_INVALID\x10\x04\x12\x19\n" +
+	"\x15POLICY_PHASE_CONFLICT\x10\x05\x12\x1c\n" +
+	"\x18POLICY_PHASE_ROLLED_BACK\x10\x06\x12\x1a\n" +
+	"\x16POLICY_PHASE_SUSPENDED\x10\a2\xe5\x06\n" +
 	"\fAdminService\x12\\\n" +
 	"\vListObjects\x12$.wasmesh.admin.v1.ListObjectsRequest\x1a%.wasmesh.admin.v1.ListObjectsResponse\"\x00\x12a\n" +
 	"\fWatchObjects\x12%.wasmesh.admin.v1.WatchObjectsRequest\x1a&.wasmesh.admin.v1.WatchObjectsResponse\"\x000\x01\x12Y\n" +
@@ -1181,7 +1835,10 @@ const file_admin_v1_admin_proto_rawDesc = "" +
 	"\tListHosts\x12\".wasmesh.admin.v1.ListHostsRequest\x1a#.wasmesh.admin.v1.ListHostsResponse\"\x00\x12Y\n" +
 	"\n" +
 	"ListEvents\x12#.wasmesh.admin.v1.ListEventsRequest\x1a$.wasmesh.admin.v1.ListEventsResponse\"\x00\x12X\n" +
-	"\tWatchPlan\x12\".wasmesh.admin.v1.WatchPlanRequest\x1a#.wasmesh.admin.v1.WatchPlanResponse\"\x000\x01B7Z5github.com/wasmesh/wasmesh/sdk/proto/admin/v1;adminv1b\x06proto3"
+	"\tWatchPlan\x12\".wasmesh.admin.v1.WatchPlanRequest\x1a#.wasmesh.admin.v1.WatchPlanResponse\"\x000\x01\x12_\n" +
+	"\fListPolicies\x12%.wasmesh.admin.v1.ListPoliciesRequest\x1a&.wasmesh.admin.v1.ListPoliciesResponse\"\x00\x12e\n" +
+	"\x0eRollbackPolicy\x12'.wasmesh.admin.v1.RollbackPolicyRequest\x1a(.wasmesh.admin.v1.RollbackPolicyResponse\"\x00\x12d\n" +
+	"\rListDecisions\x12&.wasmesh.admin.v1.ListDecisionsRequest\x1a'.wasmesh.admin.v1.ListDecisionsResponse\"\x000\x01B7Z5github.com/wasmesh/wasmesh/sdk/proto/admin/v1;adminv1b\x06proto3"
 
 var (
 	file_admin_v1_admin_proto_rawDescOnce sync.Once
@@ -1195,63 +1852,90 @@ func file_admin_v1_admin_proto_rawDescGZIP() []byte {
 	return file_admin_v1_admin_proto_rawDescData
 }
 
-var file_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_admin_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_admin_v1_admin_proto_goTypes = []any{
-	(*ListObjectsRequest)(nil),       // 0: wasmesh.admin.v1.ListObjectsRequest
-	(*ListObjectsResponse)(nil),      // 1: wasmesh.admin.v1.ListObjectsResponse
-	(*WatchObjectsRequest)(nil),      // 2: wasmesh.admin.v1.WatchObjectsRequest
-	(*WatchObjectsResponse)(nil),     // 3: wasmesh.admin.v1.WatchObjectsResponse
-	(*ListModelsRequest)(nil),        // 4: wasmesh.admin.v1.ListModelsRequest
-	(*ListModelsResponse)(nil),       // 5: wasmesh.admin.v1.ListModelsResponse
-	(*ListHostsRequest)(nil),         // 6: wasmesh.admin.v1.ListHostsRequest
-	(*ListHostsResponse)(nil),        // 7: wasmesh.admin.v1.ListHostsResponse
-	(*ListEventsRequest)(nil),        // 8: wasmesh.admin.v1.ListEventsRequest
-	(*ListEventsResponse)(nil),       // 9: wasmesh.admin.v1.ListEventsResponse
-	(*WatchPlanRequest)(nil),         // 10: wasmesh.admin.v1.WatchPlanRequest
-	(*WatchPlanResponse)(nil),        // 11: wasmesh.admin.v1.WatchPlanResponse
-	(*RuntimePlan)(nil),              // 12: wasmesh.admin.v1.RuntimePlan
-	(*ListModelsResponse_Copy)(nil),  // 13: wasmesh.admin.v1.ListModelsResponse.Copy
-	(*ListModelsResponse_Model)(nil), // 14: wasmesh.admin.v1.ListModelsResponse.Model
-	(*ListHostsResponse_Host)(nil),   // 15: wasmesh.admin.v1.ListHostsResponse.Host
-	(*ListEventsResponse_Event)(nil), // 16: wasmesh.admin.v1.ListEventsResponse.Event
-	(*RuntimePlan_EnvVar)(nil),       // 17: wasmesh.admin.v1.RuntimePlan.EnvVar
-	(*v1.Copy)(nil),                  // 18: wasmesh.sync.v1.Copy
-	(*v1.Model)(nil),                 // 19: wasmesh.sync.v1.Model
-	(*v1.Hello)(nil),                 // 20: wasmesh.sync.v1.Hello
-	(*v1.Version)(nil),               // 21: wasmesh.sync.v1.Version
-	(*v1.Load)(nil),                  // 22: wasmesh.sync.v1.Load
-	(v1.RuntimeState)(0),             // 23: wasmesh.sync.v1.RuntimeState
+	(PolicyPhase)(0),                       // 0: wasmesh.admin.v1.PolicyPhase
+	(*ListObjectsRequest)(nil),             // 1: wasmesh.admin.v1.ListObjectsRequest
+	(*ListObjectsResponse)(nil),            // 2: wasmesh.admin.v1.ListObjectsResponse
+	(*WatchObjectsRequest)(nil),            // 3: wasmesh.admin.v1.WatchObjectsRequest
+	(*WatchObjectsResponse)(nil),           // 4: wasmesh.admin.v1.WatchObjectsResponse
+	(*ListModelsRequest)(nil),              // 5: wasmesh.admin.v1.ListModelsRequest
+	(*ListModelsResponse)(nil),             // 6: wasmesh.admin.v1.ListModelsResponse
+	(*ListHostsRequest)(nil),               // 7: wasmesh.admin.v1.ListHostsRequest
+	(*ListHostsResponse)(nil),              // 8: wasmesh.admin.v1.ListHostsResponse
+	(*ListEventsRequest)(nil),              // 9: wasmesh.admin.v1.ListEventsRequest
+	(*ListEventsResponse)(nil),             // 10: wasmesh.admin.v1.ListEventsResponse
+	(*WatchPlanRequest)(nil),               // 11: wasmesh.admin.v1.WatchPlanRequest
+	(*WatchPlanResponse)(nil),              // 12: wasmesh.admin.v1.WatchPlanResponse
+	(*RuntimePlan)(nil),                    // 13: wasmesh.admin.v1.RuntimePlan
+	(*ListPoliciesRequest)(nil),            // 14: wasmesh.admin.v1.ListPoliciesRequest
+	(*ListPoliciesResponse)(nil),           // 15: wasmesh.admin.v1.ListPoliciesResponse
+	(*RollbackPolicyRequest)(nil),          // 16: wasmesh.admin.v1.RollbackPolicyRequest
+	(*RollbackPolicyResponse)(nil),         // 17: wasmesh.admin.v1.RollbackPolicyResponse
+	(*ListDecisionsRequest)(nil),           // 18: wasmesh.admin.v1.ListDecisionsRequest
+	(*ListDecisionsResponse)(nil),          // 19: wasmesh.admin.v1.ListDecisionsResponse
+	(*ListModelsResponse_Copy)(nil),        // 20: wasmesh.admin.v1.ListModelsResponse.Copy
+	(*ListModelsResponse_Model)(nil),       // 21: wasmesh.admin.v1.ListModelsResponse.Model
+	(*ListHostsResponse_Host)(nil),         // 22: wasmesh.admin.v1.ListHostsResponse.Host
+	(*ListEventsResponse_Event)(nil),       // 23: wasmesh.admin.v1.ListEventsResponse.Event
+	(*RuntimePlan_EnvVar)(nil),             // 24: wasmesh.admin.v1.RuntimePlan.EnvVar
+	(*ListPoliciesResponse_Policy)(nil),    // 25: wasmesh.admin.v1.ListPoliciesResponse.Policy
+	(*ListPoliciesResponse_HostState)(nil), // 26: wasmesh.admin.v1.ListPoliciesResponse.HostState
+	(*ListPoliciesResponse_Hook)(nil),      // 27: wasmesh.admin.v1.ListPoliciesResponse.Hook
+	(*v1.Decision)(nil),                    // 28: wasmesh.sync.v1.Decision
+	(*v1.Copy)(nil),                        // 29: wasmesh.sync.v1.Copy
+	(*v1.Model)(nil),                       // 30: wasmesh.sync.v1.Model
+	(*v1.Hello)(nil),                       // 31: wasmesh.sync.v1.Hello
+	(*v1.Version)(nil),                     // 32: wasmesh.sync.v1.Version
+	(*v1.Load)(nil),                        // 33: wasmesh.sync.v1.Load
+	(v1.RuntimeState)(0),                   // 34: wasmesh.sync.v1.RuntimeState
+	(*v1.Generation)(nil),                  // 35: wasmesh.sync.v1.Generation
+	(*v1.PolicyReport_Entry)(nil),          // 36: wasmesh.sync.v1.PolicyReport.Entry
 }
 var file_admin_v1_admin_proto_depIdxs = []int32{
-	14, // 0: wasmesh.admin.v1.ListModelsResponse.models:type_name -> wasmesh.admin.v1.ListModelsResponse.Model
-	15, // 1: wasmesh.admin.v1.ListHostsResponse.hosts:type_name -> wasmesh.admin.v1.ListHostsResponse.Host
-	16, // 2: wasmesh.admin.v1.ListEventsResponse.events:type_name -> wasmesh.admin.v1.ListEventsResponse.Event
-	12, // 3: wasmesh.admin.v1.WatchPlanResponse.runtimes:type_name -> wasmesh.admin.v1.RuntimePlan
-	17, // 4: wasmesh.admin.v1.RuntimePlan.env:type_name -> wasmesh.admin.v1.RuntimePlan.EnvVar
-	18, // 5: wasmesh.admin.v1.ListModelsResponse.Copy.copy:type_name -> wasmesh.sync.v1.Copy
-	19, // 6: wasmesh.admin.v1.ListModelsResponse.Model.model:type_name -> wasmesh.sync.v1.Model
-	13, // 7: wasmesh.admin.v1.ListModelsResponse.Model.copies:type_name -> wasmesh.admin.v1.ListModelsResponse.Copy
-	20, // 8: wasmesh.admin.v1.ListHostsResponse.Host.hello:type_name -> wasmesh.sync.v1.Hello
-	21, // 9: wasmesh.admin.v1.ListHostsResponse.Host.acked:type_name -> wasmesh.sync.v1.Version
-	22, // 10: wasmesh.admin.v1.ListHostsResponse.Host.load:type_name -> wasmesh.sync.v1.Load
-	23, // 11: wasmesh.admin.v1.ListHostsResponse.Host.runtime_state:type_name -> wasmesh.sync.v1.RuntimeState
-	0,  // 12: wasmesh.admin.v1.AdminService.ListObjects:input_type -> wasmesh.admin.v1.ListObjectsRequest
-	2,  // 13: wasmesh.admin.v1.AdminService.WatchObjects:input_type -> wasmesh.admin.v1.WatchObjectsRequest
-	4,  // 14: wasmesh.admin.v1.AdminService.ListModels:input_type -> wasmesh.admin.v1.ListModelsRequest
-	6,  // 15: wasmesh.admin.v1.AdminService.ListHosts:input_type -> wasmesh.admin.v1.ListHostsRequest
-	8,  // 16: wasmesh.admin.v1.AdminService.ListEvents:input_type -> wasmesh.admin.v1.ListEventsRequest
-	10, // 17: wasmesh.admin.v1.AdminService.WatchPlan:input_type -> wasmesh.admin.v1.WatchPlanRequest
-	1,  // 18: wasmesh.admin.v1.AdminService.ListObjects:output_type -> wasmesh.admin.v1.ListObjectsResponse
-	3,  // 19: wasmesh.admin.v1.AdminService.WatchObjects:output_type -> wasmesh.admin.v1.WatchObjectsResponse
-	5,  // 20: wasmesh.admin.v1.AdminService.ListModels:output_type -> wasmesh.admin.v1.ListModelsResponse
-	7,  // 21: wasmesh.admin.v1.AdminService.ListHosts:output_type -> wasmesh.admin.v1.ListHostsResponse
-	9,  // 22: wasmesh.admin.v1.AdminService.ListEvents:output_type -> wasmesh.admin.v1.ListEventsResponse
-	11, // 23: wasmesh.admin.v1.AdminService.WatchPlan:output_type -> wasmesh.admin.v1.WatchPlanResponse
-	18, // [18:24] is the sub-list for method output_type
-	12, // [12:18] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	21, // 0: wasmesh.admin.v1.ListModelsResponse.models:type_name -> wasmesh.admin.v1.ListModelsResponse.Model
+	22, // 1: wasmesh.admin.v1.ListHostsResponse.hosts:type_name -> wasmesh.admin.v1.ListHostsResponse.Host
+	23, // 2: wasmesh.admin.v1.ListEventsResponse.events:type_name -> wasmesh.admin.v1.ListEventsResponse.Event
+	13, // 3: wasmesh.admin.v1.WatchPlanResponse.runtimes:type_name -> wasmesh.admin.v1.RuntimePlan
+	24, // 4: wasmesh.admin.v1.RuntimePlan.env:type_name -> wasmesh.admin.v1.RuntimePlan.EnvVar
+	25, // 5: wasmesh.admin.v1.ListPoliciesResponse.policies:type_name -> wasmesh.admin.v1.ListPoliciesResponse.Policy
+	27, // 6: wasmesh.admin.v1.ListPoliciesResponse.hooks:type_name -> wasmesh.admin.v1.ListPoliciesResponse.Hook
+	28, // 7: wasmesh.admin.v1.ListDecisionsResponse.decisions:type_name -> wasmesh.sync.v1.Decision
+	29, // 8: wasmesh.admin.v1.ListModelsResponse.Copy.copy:type_name -> wasmesh.sync.v1.Copy
+	30, // 9: wasmesh.admin.v1.ListModelsResponse.Model.model:type_name -> wasmesh.sync.v1.Model
+	20, // 10: wasmesh.admin.v1.ListModelsResponse.Model.copies:type_name -> wasmesh.admin.v1.ListModelsResponse.Copy
+	31, // 11: wasmesh.admin.v1.ListHostsResponse.Host.hello:type_name -> wasmesh.sync.v1.Hello
+	32, // 12: wasmesh.admin.v1.ListHostsResponse.Host.acked:type_name -> wasmesh.sync.v1.Version
+	33, // 13: wasmesh.admin.v1.ListHostsResponse.Host.load:type_name -> wasmesh.sync.v1.Load
+	34, // 14: wasmesh.admin.v1.ListHostsResponse.Host.runtime_state:type_name -> wasmesh.sync.v1.RuntimeState
+	0,  // 15: wasmesh.admin.v1.ListPoliciesResponse.Policy.phase:type_name -> wasmesh.admin.v1.PolicyPhase
+	35, // 16: wasmesh.admin.v1.ListPoliciesResponse.Policy.generation:type_name -> wasmesh.sync.v1.Generation
+	26, // 17: wasmesh.admin.v1.ListPoliciesResponse.Policy.host_states:type_name -> wasmesh.admin.v1.ListPoliciesResponse.HostState
+	36, // 18: wasmesh.admin.v1.ListPoliciesResponse.HostState.entry:type_name -> wasmesh.sync.v1.PolicyReport.Entry
+	1,  // 19: wasmesh.admin.v1.AdminService.ListObjects:input_type -> wasmesh.admin.v1.ListObjectsRequest
+	3,  // 20: wasmesh.admin.v1.AdminService.WatchObjects:input_type -> wasmesh.admin.v1.WatchObjectsRequest
+	5,  // 21: wasmesh.admin.v1.AdminService.ListModels:input_type -> wasmesh.admin.v1.ListModelsRequest
+	7,  // 22: wasmesh.admin.v1.AdminService.ListHosts:input_type -> wasmesh.admin.v1.ListHostsRequest
+	9,  // 23: wasmesh.admin.v1.AdminService.ListEvents:input_type -> wasmesh.admin.v1.ListEventsRequest
+	11, // 24: wasmesh.admin.v1.AdminService.WatchPlan:input_type -> wasmesh.admin.v1.WatchPlanRequest
+	14, // 25: wasmesh.admin.v1.AdminService.ListPolicies:input_type -> wasmesh.admin.v1.ListPoliciesRequest
+	16, // 26: wasmesh.admin.v1.AdminService.RollbackPolicy:input_type -> wasmesh.admin.v1.RollbackPolicyRequest
+	18, // 27: wasmesh.admin.v1.AdminService.ListDecisions:input_type -> wasmesh.admin.v1.ListDecisionsRequest
+	2,  // 28: wasmesh.admin.v1.AdminService.ListObjects:output_type -> wasmesh.admin.v1.ListObjectsResponse
+	4,  // 29: wasmesh.admin.v1.AdminService.WatchObjects:output_type -> wasmesh.admin.v1.WatchObjectsResponse
+	6,  // 30: wasmesh.admin.v1.AdminService.ListModels:output_type -> wasmesh.admin.v1.ListModelsResponse
+	8,  // 31: wasmesh.admin.v1.AdminService.ListHosts:output_type -> wasmesh.admin.v1.ListHostsResponse
+	10, // 32: wasmesh.admin.v1.AdminService.ListEvents:output_type -> wasmesh.admin.v1.ListEventsResponse
+	12, // 33: wasmesh.admin.v1.AdminService.WatchPlan:output_type -> wasmesh.admin.v1.WatchPlanResponse
+	15, // 34: wasmesh.admin.v1.AdminService.ListPolicies:output_type -> wasmesh.admin.v1.ListPoliciesResponse
+	17, // 35: wasmesh.admin.v1.AdminService.RollbackPolicy:output_type -> wasmesh.admin.v1.RollbackPolicyResponse
+	19, // 36: wasmesh.admin.v1.AdminService.ListDecisions:output_type -> wasmesh.admin.v1.ListDecisionsResponse
+	28, // [28:37] is the sub-list for method output_type
+	19, // [19:28] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_admin_v1_admin_proto_init() }
@@ -1264,13 +1948,14 @@ func file_admin_v1_admin_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_admin_v1_admin_proto_rawDesc), len(file_admin_v1_admin_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   18,
+			NumEnums:      1,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_admin_v1_admin_proto_goTypes,
 		DependencyIndexes: file_admin_v1_admin_proto_depIdxs,
+		EnumInfos:         file_admin_v1_admin_proto_enumTypes,
 		MessageInfos:      file_admin_v1_admin_proto_msgTypes,
 	}.Build()
 	File_admin_v1_admin_proto = out.File

@@ -22,12 +22,15 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	AdminService_ListObjects_FullMethodName  = "/wasmesh.admin.v1.AdminService/ListObjects"
-	AdminService_WatchObjects_FullMethodName = "/wasmesh.admin.v1.AdminService/WatchObjects"
-	AdminService_ListModels_FullMethodName   = "/wasmesh.admin.v1.AdminService/ListModels"
-	AdminService_ListHosts_FullMethodName    = "/wasmesh.admin.v1.AdminService/ListHosts"
-	AdminService_ListEvents_FullMethodName   = "/wasmesh.admin.v1.AdminService/ListEvents"
-	AdminService_WatchPlan_FullMethodName    = "/wasmesh.admin.v1.AdminService/WatchPlan"
+	AdminService_ListObjects_FullMethodName    = "/wasmesh.admin.v1.AdminService/ListObjects"
+	AdminService_WatchObjects_FullMethodName   = "/wasmesh.admin.v1.AdminService/WatchObjects"
+	AdminService_ListModels_FullMethodName     = "/wasmesh.admin.v1.AdminService/ListModels"
+	AdminService_ListHosts_FullMethodName      = "/wasmesh.admin.v1.AdminService/ListHosts"
+	AdminService_ListEvents_FullMethodName     = "/wasmesh.admin.v1.AdminService/ListEvents"
+	AdminService_WatchPlan_FullMethodName      = "/wasmesh.admin.v1.AdminService/WatchPlan"
+	AdminService_ListPolicies_FullMethodName   = "/wasmesh.admin.v1.AdminService/ListPolicies"
+	AdminService_RollbackPolicy_FullMethodName = "/wasmesh.admin.v1.AdminService/RollbackPolicy"
+	AdminService_ListDecisions_FullMethodName  = "/wasmesh.admin.v1.AdminService/ListDecisions"
 )
 
 // AdminServiceClient is the client API for AdminService service.
@@ -47,6 +50,13 @@ type AdminServiceClient interface {
 	// WatchPlan sends the runtimes that must run, at once and after every change. The launcher applies it as a cluster
 	// applies Deployments.
 	WatchPlan(ctx context.Context, in *WatchPlanRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchPlanResponse], error)
+	// ListPolicies answers what every hook is decided by, and what became of every ConfigMap that holds a policy.
+	ListPolicies(ctx context.Context, in *ListPoliciesRequest, opts ...grpc.CallOption) (*ListPoliciesResponse, error)
+	// RollbackPolicy has a hook decided by what decided it before, until its ConfigMap changes. FAILED_PRECONDITION: there
+	// is nothing before it.
+	RollbackPolicy(ctx context.Context, in *RollbackPolicyRequest, opts ...grpc.CallOption) (*RollbackPolicyResponse, error)
+	// ListDecisions answers recorded decisions of all hosts and of the controller, newest first within each.
+	ListDecisions(ctx context.Context, in *ListDecisionsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListDecisionsResponse], error)
 }
 
 type adminServiceClient struct {
@@ -135,6 +145,45 @@ func (c *adminServiceClient) WatchPlan(ctx context.Context, in *WatchPlanRequest
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type AdminService_WatchPlanClient = grpc.ServerStreamingClient[WatchPlanResponse]
 
+func (c *adminServiceClient) ListPolicies(ctx context.Context, in *ListPoliciesRequest, opts ...grpc.CallOption) (*ListPoliciesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListPoliciesResponse)
+	err := c.cc.Invoke(ctx, AdminService_ListPolicies_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) RollbackPolicy(ctx context.Context, in *RollbackPolicyRequest, opts ...grpc.CallOption) (*RollbackPolicyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RollbackPolicyResponse)
+	err := c.cc.Invoke(ctx, AdminService_RollbackPolicy_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) ListDecisions(ctx context.Context, in *ListDecisionsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListDecisionsResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &AdminService_ServiceDesc.Streams[2], AdminService_ListDecisions_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ListDecisionsRequest, ListDecisionsResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AdminService_ListDecisionsClient = grpc.ServerStreamingClient[ListDecisionsResponse]
+
 // AdminServiceServer is the server API for AdminService service.
 // All implementations must embed UnimplementedAdminServiceServer
 // for forward compatibility.
@@ -152,6 +201,13 @@ type AdminServiceServer interface {
 	// WatchPlan sends the runtimes that must run, at once and after every change. The launcher applies it as a cluster
 	// applies Deployments.
 	WatchPlan(*WatchPlanRequest, grpc.ServerStreamingServer[WatchPlanResponse]) error
+	// ListPolicies answers what every hook is decided by, and what became of every ConfigMap that holds a policy.
+	ListPolicies(context.Context, *ListPoliciesRequest) (*ListPoliciesResponse, error)
+	// RollbackPolicy has a hook decided by what decided it before, until its ConfigMap changes. FAILED_PRECONDITION: there
+	// is nothing before it.
+	RollbackPolicy(context.Context, *RollbackPolicyRequest) (*RollbackPolicyResponse, error)
+	// ListDecisions answers recorded decisions of all hosts and of the controller, newest first within each.
+	ListDecisions(*ListDecisionsRequest, grpc.ServerStreamingServer[ListDecisionsResponse]) error
 	mustEmbedUnimplementedAdminServiceServer()
 }
 
@@ -179,6 +235,15 @@ func (UnimplementedAdminServiceServer) ListEvents(context.Context, *ListEventsRe
 }
 func (UnimplementedAdminServiceServer) WatchPlan(*WatchPlanRequest, grpc.ServerStreamingServer[WatchPlanResponse]) error {
 	return status.Error(codes.Unimplemented, "method WatchPlan not implemented")
+}
+func (UnimplementedAdminServiceServer) ListPolicies(context.Context, *ListPoliciesRequest) (*ListPoliciesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListPolicies not implemented")
+}
+func (UnimplementedAdminServiceServer) RollbackPolicy(context.Context, *RollbackPolicyRequest) (*RollbackPolicyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RollbackPolicy not implemented")
+}
+func (UnimplementedAdminServiceServer) ListDecisions(*ListDecisionsRequest, grpc.ServerStreamingServer[ListDecisionsResponse]) error {
+	return status.Error(codes.Unimplemented, "method ListDecisions not implemented")
 }
 func (UnimplementedAdminServiceServer) mustEmbedUnimplementedAdminServiceServer() {}
 func (UnimplementedAdminServiceServer) testEmbeddedByValue()                      {}
@@ -295,6 +360,53 @@ func _AdminService_WatchPlan_Handler(srv interface{}, stream grpc.ServerStream) 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type AdminService_WatchPlanServer = grpc.ServerStreamingServer[WatchPlanResponse]
 
+func _AdminService_ListPolicies_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListPoliciesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ListPolicies(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ListPolicies_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ListPolicies(ctx, req.(*ListPoliciesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_RollbackPolicy_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RollbackPolicyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).RollbackPolicy(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_RollbackPolicy_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).RollbackPolicy(ctx, req.(*RollbackPolicyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_ListDecisions_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ListDecisionsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AdminServiceServer).ListDecisions(m, &grpc.GenericServerStream[ListDecisionsRequest, ListDecisionsResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AdminService_ListDecisionsServer = grpc.ServerStreamingServer[ListDecisionsResponse]
+
 // AdminService_ServiceDesc is the grpc.ServiceDesc for AdminService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -318,6 +430,14 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "ListEvents",
 			Handler:    _AdminService_ListEvents_Handler,
 		},
+		{
+			MethodName: "ListPolicies",
+			Handler:    _AdminService_ListPolicies_Handler,
+		},
+		{
+			MethodName: "RollbackPolicy",
+			Handler:    _AdminService_RollbackPolicy_Handler,
+		},
 	},
 	Streams: []grpc.StreamDesc{
 		{
@@ -328,6 +448,11 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "WatchPlan",
 			Handler:       _AdminService_WatchPlan_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "ListDecisions",
+			Handler:       _AdminService_ListDecisions_Handler,
 			ServerStreams: true,
 		},
 	},

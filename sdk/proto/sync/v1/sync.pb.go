@@ -195,6 +195,198 @@ func (FailureReason) EnumDescriptor() ([]byte, []int) {
 	return file_sync_v1_sync_proto_rawDescGZIP(), []int{2}
 }
 
+type PolicyRole int32
+
+const (
+	PolicyRole_POLICY_ROLE_UNSPECIFIED PolicyRole = 0
+	// Fetch, compile and try it; report PREFLIGHTED; do not use it.
+	PolicyRole_POLICY_ROLE_CANDIDATE PolicyRole = 1
+	// It decides.
+	PolicyRole_POLICY_ROLE_ACTIVE PolicyRole = 2
+	// It is asked beside the one that decides, and its answers are compared and dropped.
+	PolicyRole_POLICY_ROLE_SHADOW PolicyRole = 3
+	// It decided before, and is kept compiled so that a rollback is at once.
+	PolicyRole_POLICY_ROLE_PREVIOUS PolicyRole = 4
+)
+
+// Enum value maps for PolicyRole.
+var (
+	PolicyRole_name = map[int32]string{
+		0: "POLICY_ROLE_UNSPECIFIED",
+		1: "POLICY_ROLE_CANDIDATE",
+		2: "POLICY_ROLE_ACTIVE",
+		3: "POLICY_ROLE_SHADOW",
+		4: "POLICY_ROLE_PREVIOUS",
+	}
+	PolicyRole_value = map[string]int32{
+		"POLICY_ROLE_UNSPECIFIED": 0,
+		"POLICY_ROLE_CANDIDATE":   1,
+		"POLICY_ROLE_ACTIVE":      2,
+		"POLICY_ROLE_SHADOW":      3,
+		"POLICY_ROLE_PREVIOUS":    4,
+	}
+)
+
+func (x PolicyRole) Enum() *PolicyRole {
+	p := new(PolicyRole)
+	*p = x
+	return p
+}
+
+func (x PolicyRole) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (PolicyRole) Descriptor() protoreflect.EnumDescriptor {
+	return file_sync_v1_sync_proto_enumTypes[3].Descriptor()
+}
+
+func (PolicyRole) Type() protoreflect.EnumType {
+	return &file_sync_v1_sync_proto_enumTypes[3]
+}
+
+func (x PolicyRole) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use PolicyRole.Descriptor instead.
+func (PolicyRole) EnumDescriptor() ([]byte, []int) {
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{3}
+}
+
+type GenerationState int32
+
+const (
+	GenerationState_GENERATION_STATE_UNSPECIFIED GenerationState = 0
+	// Being fetched, compiled or tried.
+	GenerationState_GENERATION_STATE_PREPARING GenerationState = 1
+	// Tried and ready to decide.
+	GenerationState_GENERATION_STATE_PREFLIGHTED GenerationState = 2
+	GenerationState_GENERATION_STATE_ACTIVE      GenerationState = 3
+	GenerationState_GENERATION_STATE_SHADOWING   GenerationState = 4
+	// It cannot be used; message says why.
+	GenerationState_GENERATION_STATE_FAILED GenerationState = 5
+	// It decides, and fails so often that it should be rolled back. Decisions that fail are the built-in policy's.
+	GenerationState_GENERATION_STATE_DEGRADED GenerationState = 6
+)
+
+// Enum value maps for GenerationState.
+var (
+	GenerationState_name = map[int32]string{
+		0: "GENERATION_STATE_UNSPECIFIED",
+		1: "GENERATION_STATE_PREPARING",
+		2: "GENERATION_STATE_PREFLIGHTED",
+		3: "GENERATION_STATE_ACTIVE",
+		4: "GENERATION_STATE_SHADOWING",
+		5: "GENERATION_STATE_FAILED",
+		6: "GENERATION_STATE_DEGRADED",
+	}
+	GenerationState_value = map[string]int32{
+		"GENERATION_STATE_UNSPECIFIED": 0,
+		"GENERATION_STATE_PREPARING":   1,
+		"GENERATION_STATE_PREFLIGHTED": 2,
+		"GENERATION_STATE_ACTIVE":      3,
+		"GENERATION_STATE_SHADOWING":   4,
+		"GENERATION_STATE_FAILED":      5,
+		"GENERATION_STATE_DEGRADED":    6,
+	}
+)
+
+func (x GenerationState) Enum() *GenerationState {
+	p := new(GenerationState)
+	*p = x
+	return p
+}
+
+func (x GenerationState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (GenerationState) Descriptor() protoreflect.EnumDescriptor {
+	return file_sync_v1_sync_proto_enumTypes[4].Descriptor()
+}
+
+func (GenerationState) Type() protoreflect.EnumType {
+	return &file_sync_v1_sync_proto_enumTypes[4]
+}
+
+func (x GenerationState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use GenerationState.Descriptor instead.
+func (GenerationState) EnumDescriptor() ([]byte, []int) {
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{4}
+}
+
+type DecisionOutcome int32
+
+const (
+	DecisionOutcome_DECISION_OUTCOME_UNSPECIFIED DecisionOutcome = 0
+	DecisionOutcome_DECISION_OUTCOME_ANSWERED    DecisionOutcome = 1
+	// The policy left it to the built-in one.
+	DecisionOutcome_DECISION_OUTCOME_ABSTAINED   DecisionOutcome = 2
+	DecisionOutcome_DECISION_OUTCOME_TRAPPED     DecisionOutcome = 3
+	DecisionOutcome_DECISION_OUTCOME_OUT_OF_FUEL DecisionOutcome = 4
+	// The answer broke a rule of the ABI.
+	DecisionOutcome_DECISION_OUTCOME_INVALID DecisionOutcome = 5
+	// No instance was free.
+	DecisionOutcome_DECISION_OUTCOME_BUSY DecisionOutcome = 6
+	// No generation was active: the built-in policy was asked.
+	DecisionOutcome_DECISION_OUTCOME_BUILT_IN DecisionOutcome = 7
+)
+
+// Enum value maps for DecisionOutcome.
+var (
+	DecisionOutcome_name = map[int32]string{
+		0: "DECISION_OUTCOME_UNSPECIFIED",
+		1: "DECISION_OUTCOME_ANSWERED",
+		2: "DECISION_OUTCOME_ABSTAINED",
+		3: "DECISION_OUTCOME_TRAPPED",
+		4: "DECISION_OUTCOME_OUT_OF_FUEL",
+		5: "DECISION_OUTCOME_INVALID",
+		6: "DECISION_OUTCOME_BUSY",
+		7: "DECISION_OUTCOME_BUILT_IN",
+	}
+	DecisionOutcome_value = map[string]int32{
+		"DECISION_OUTCOME_UNSPECIFIED": 0,
+		"DECISION_OUTCOME_ANSWERED":    1,
+		"DECISION_OUTCOME_ABSTAINED":   2,
+		"DECISION_OUTCOME_TRAPPED":     3,
+		"DECISION_OUTCOME_OUT_OF_FUEL": 4,
+		"DECISION_OUTCOME_INVALID":     5,
+		"DECISION_OUTCOME_BUSY":        6,
+		"DECISION_OUTCOME_BUILT_IN":    7,
+	}
+)
+
+func (x DecisionOutcome) Enum() *DecisionOutcome {
+	p := new(DecisionOutcome)
+	*p = x
+	return p
+}
+
+func (x DecisionOutcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DecisionOutcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_sync_v1_sync_proto_enumTypes[5].Descriptor()
+}
+
+func (DecisionOutcome) Type() protoreflect.EnumType {
+	return &file_sync_v1_sync_proto_enumTypes[5]
+}
+
+func (x DecisionOutcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DecisionOutcome.Descriptor instead.
+func (DecisionOutcome) EnumDescriptor() ([]byte, []int) {
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{5}
+}
+
 // Version of a catalog; compared by term, then sequence.
 type Version struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -317,6 +509,8 @@ type ConnectRequest struct {
 	//	*ConnectRequest_Ack
 	//	*ConnectRequest_Fetch
 	//	*ConnectRequest_Report
+	//	*ConnectRequest_Policies
+	//	*ConnectRequest_Decisions
 	Message       isConnectRequest_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -395,6 +589,24 @@ func (x *ConnectRequest) GetReport() *Report {
 	return nil
 }
 
+func (x *ConnectRequest) GetPolicies() *PolicyReport {
+	if x != nil {
+		if x, ok := x.Message.(*ConnectRequest_Policies); ok {
+			return x.Policies
+		}
+	}
+	return nil
+}
+
+func (x *ConnectRequest) GetDecisions() *DecisionsReply {
+	if x != nil {
+		if x, ok := x.Message.(*ConnectRequest_Decisions); ok {
+			return x.Decisions
+		}
+	}
+	return nil
+}
+
 type isConnectRequest_Message interface {
 	isConnectRequest_Message()
 }
@@ -415,6 +627,14 @@ type ConnectRequest_Report struct {
 	Report *Report `protobuf:"bytes,4,opt,name=report,proto3,oneof"`
 }
 
+type ConnectRequest_Policies struct {
+	Policies *PolicyReport `protobuf:"bytes,5,opt,name=policies,proto3,oneof"`
+}
+
+type ConnectRequest_Decisions struct {
+	Decisions *DecisionsReply `protobuf:"bytes,6,opt,name=decisions,proto3,oneof"`
+}
+
 func (*ConnectRequest_Hello) isConnectRequest_Message() {}
 
 func (*ConnectRequest_Ack) isConnectRequest_Message() {}
@@ -422,6 +642,10 @@ func (*ConnectRequest_Ack) isConnectRequest_Message() {}
 func (*ConnectRequest_Fetch) isConnectRequest_Message() {}
 
 func (*ConnectRequest_Report) isConnectRequest_Message() {}
+
+func (*ConnectRequest_Policies) isConnectRequest_Message() {}
+
+func (*ConnectRequest_Decisions) isConnectRequest_Message() {}
 
 // The first message on a stream, once.
 type Hello struct {
@@ -1048,6 +1272,8 @@ type ConnectResponse struct {
 	//	*ConnectResponse_Update
 	//	*ConnectResponse_Credentials
 	//	*ConnectResponse_Hosts
+	//	*ConnectResponse_Policies
+	//	*ConnectResponse_Decisions
 	Message       isConnectResponse_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1126,6 +1352,24 @@ func (x *ConnectResponse) GetHosts() *Hosts {
 	return nil
 }
 
+func (x *ConnectResponse) GetPolicies() *PolicyPlan {
+	if x != nil {
+		if x, ok := x.Message.(*ConnectResponse_Policies); ok {
+			return x.Policies
+		}
+	}
+	return nil
+}
+
+func (x *ConnectResponse) GetDecisions() *DecisionsQuery {
+	if x != nil {
+		if x, ok := x.Message.(*ConnectResponse_Decisions); ok {
+			return x.Decisions
+		}
+	}
+	return nil
+}
+
 type isConnectResponse_Message interface {
 	isConnectResponse_Message()
 }
@@ -1146,6 +1390,14 @@ type ConnectResponse_Hosts struct {
 	Hosts *Hosts `protobuf:"bytes,4,opt,name=hosts,proto3,oneof"`
 }
 
+type ConnectResponse_Policies struct {
+	Policies *PolicyPlan `protobuf:"bytes,5,opt,name=policies,proto3,oneof"`
+}
+
+type ConnectResponse_Decisions struct {
+	Decisions *DecisionsQuery `protobuf:"bytes,6,opt,name=decisions,proto3,oneof"`
+}
+
 func (*ConnectResponse_Index) isConnectResponse_Message() {}
 
 func (*ConnectResponse_Update) isConnectResponse_Message() {}
@@ -1153,6 +1405,10 @@ func (*ConnectResponse_Update) isConnectResponse_Message() {}
 func (*ConnectResponse_Credentials) isConnectResponse_Message() {}
 
 func (*ConnectResponse_Hosts) isConnectResponse_Message() {}
+
+func (*ConnectResponse_Policies) isConnectResponse_Message() {}
+
+func (*ConnectResponse_Decisions) isConnectResponse_Message() {}
 
 type Index struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1870,6 +2126,576 @@ func (x *Hosts) GetHosts() []*Hosts_Host {
 	return nil
 }
 
+type GetBlobRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SHA-256 of the module.
+	Digest        []byte `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetBlobRequest) Reset() {
+	*x = GetBlobRequest{}
+	mi := &file_sync_v1_sync_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetBlobRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetBlobRequest) ProtoMessage() {}
+
+func (x *GetBlobRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sync_v1_sync_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetBlobRequest.ProtoReflect.Descriptor instead.
+func (*GetBlobRequest) Descriptor() ([]byte, []int) {
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *GetBlobRequest) GetDigest() []byte {
+	if x != nil {
+		return x.Digest
+	}
+	return nil
+}
+
+type GetBlobResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Chunk         []byte                 `protobuf:"bytes,1,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetBlobResponse) Reset() {
+	*x = GetBlobResponse{}
+	mi := &file_sync_v1_sync_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetBlobResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetBlobResponse) ProtoMessage() {}
+
+func (x *GetBlobResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sync_v1_sync_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetBlobResponse.ProtoReflect.Descriptor instead.
+func (*GetBlobResponse) Descriptor() ([]byte, []int) {
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *GetBlobResponse) GetChunk() []byte {
+	if x != nil {
+		return x.Chunk
+	}
+	return nil
+}
+
+// Generation is policy bytes and configuration, as one hook uses them. Immutable: whatever changes makes another id.
+type Generation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// First 12 hex digits of SHA-256 over hook, module digest and configuration.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Name of the ConfigMap.
+	Policy string `protobuf:"bytes,2,opt,name=policy,proto3" json:"policy,omitempty"`
+	// "place", "evict" or "status".
+	Hook string `protobuf:"bytes,3,opt,name=hook,proto3" json:"hook,omitempty"`
+	// SHA-256 of the module, uncompressed.
+	ModuleDigest []byte `protobuf:"bytes,4,opt,name=module_digest,json=moduleDigest,proto3" json:"module_digest,omitempty"`
+	ModuleBytes  uint64 `protobuf:"varint,5,opt,name=module_bytes,json=moduleBytes,proto3" json:"module_bytes,omitempty"`
+	// What mesh_configure is given.
+	Config        []byte `protobuf:"bytes,6,opt,name=config,proto3" json:"config,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Generation) Reset() {
+	*x = Generation{}
+	mi := &file_sync_v1_sync_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Generation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Generation) ProtoMessage() {}
+
+func (x *Generation) ProtoReflect() protoreflect.Message {
+	mi := &file_sync_v1_sync_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Generation.ProtoReflect.Descriptor instead.
+func (*Generation) Descriptor() ([]byte, []int) {
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *Generation) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Generation) GetPolicy() string {
+	if x != nil {
+		return x.Policy
+	}
+	return ""
+}
+
+func (x *Generation) GetHook() string {
+	if x != nil {
+		return x.Hook
+	}
+	return ""
+}
+
+func (x *Generation) GetModuleDigest() []byte {
+	if x != nil {
+		return x.ModuleDigest
+	}
+	return nil
+}
+
+func (x *Generation) GetModuleBytes() uint64 {
+	if x != nil {
+		return x.ModuleBytes
+	}
+	return 0
+}
+
+func (x *Generation) GetConfig() []byte {
+	if x != nil {
+		return x.Config
+	}
+	return nil
+}
+
+// PolicyPlan is every generation that the host should have, and what for; replaces what was sent before. A hook without
+// an ACTIVE entry is decided by the built-in policy. A host that has not prepared the ACTIVE generation decides by the
+// built-in policy until it has, never by an older generation.
+type PolicyPlan struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Grows with every plan of one controller; term as in Version.
+	Version       *Version            `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
+	Entries       []*PolicyPlan_Entry `protobuf:"bytes,2,rep,name=entries,proto3" json:"entries,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PolicyPlan) Reset() {
+	*x = PolicyPlan{}
+	mi := &file_sync_v1_sync_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicyPlan) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicyPlan) ProtoMessage() {}
+
+func (x *PolicyPlan) ProtoReflect() protoreflect.Message {
+	mi := &file_sync_v1_sync_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicyPlan.ProtoReflect.Descriptor instead.
+func (*PolicyPlan) Descriptor() ([]byte, []int) {
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *PolicyPlan) GetVersion() *Version {
+	if x != nil {
+		return x.Version
+	}
+	return nil
+}
+
+func (x *PolicyPlan) GetEntries() []*PolicyPlan_Entry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+// PolicyReport is what a host has made of the last PolicyPlan, whole; sent after every change of a state and, while
+// figures change, every few seconds.
+type PolicyReport struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	PlanVersion   *Version               `protobuf:"bytes,1,opt,name=plan_version,json=planVersion,proto3" json:"plan_version,omitempty"`
+	Entries       []*PolicyReport_Entry  `protobuf:"bytes,2,rep,name=entries,proto3" json:"entries,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PolicyReport) Reset() {
+	*x = PolicyReport{}
+	mi := &file_sync_v1_sync_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicyReport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicyReport) ProtoMessage() {}
+
+func (x *PolicyReport) ProtoReflect() protoreflect.Message {
+	mi := &file_sync_v1_sync_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicyReport.ProtoReflect.Descriptor instead.
+func (*PolicyReport) Descriptor() ([]byte, []int) {
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *PolicyReport) GetPlanVersion() *Version {
+	if x != nil {
+		return x.PlanVersion
+	}
+	return nil
+}
+
+func (x *PolicyReport) GetEntries() []*PolicyReport_Entry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+// Decision is one call of a hook as it was recorded. Whatever the outcome, a decision was made: when it is neither
+// ANSWERED nor BUILT_IN, answer is the built-in policy's.
+type Decision struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	HostId string                 `protobuf:"bytes,1,opt,name=host_id,json=hostId,proto3" json:"host_id,omitempty"`
+	// Unique on its host.
+	Id      uint64          `protobuf:"varint,2,opt,name=id,proto3" json:"id,omitempty"`
+	Hook    string          `protobuf:"bytes,3,opt,name=hook,proto3" json:"hook,omitempty"`
+	TimeMs  int64           `protobuf:"varint,4,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`
+	Outcome DecisionOutcome `protobuf:"varint,5,opt,name=outcome,proto3,enum=wasmesh.sync.v1.DecisionOutcome" json:"outcome,omitempty"`
+	// What went wrong, for people.
+	Error string `protobuf:"bytes,6,opt,name=error,proto3" json:"error,omitempty"`
+	// Empty when no generation was active.
+	Generation *Generation `protobuf:"bytes,7,opt,name=generation,proto3" json:"generation,omitempty"`
+	// Bytes of the ABI: the whole request, and the answers.
+	Request []byte `protobuf:"bytes,8,opt,name=request,proto3" json:"request,omitempty"`
+	Answer  []byte `protobuf:"bytes,9,opt,name=answer,proto3" json:"answer,omitempty"`
+	Fuel    uint64 `protobuf:"varint,10,opt,name=fuel,proto3" json:"fuel,omitempty"`
+	// What came of it, for people: the host chosen, the victims taken, limits of the host that forbade some of it.
+	Effect string `protobuf:"bytes,11,opt,name=effect,proto3" json:"effect,omitempty"`
+	// Id of the model that it was about; a victim's decision names the model that was to come, and victims.
+	ModelId       string   `protobuf:"bytes,12,opt,name=model_id,json=modelId,proto3" json:"model_id,omitempty"`
+	Victims       []string `protobuf:"bytes,13,rep,name=victims,proto3" json:"victims,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Decision) Reset() {
+	*x = Decision{}
+	mi := &file_sync_v1_sync_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Decision) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Decision) ProtoMessage() {}
+
+func (x *Decision) ProtoReflect() protoreflect.Message {
+	mi := &file_sync_v1_sync_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Decision.ProtoReflect.Descriptor instead.
+func (*Decision) Descriptor() ([]byte, []int) {
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *Decision) GetHostId() string {
+	if x != nil {
+		return x.HostId
+	}
+	return ""
+}
+
+func (x *Decision) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Decision) GetHook() string {
+	if x != nil {
+		return x.Hook
+	}
+	return ""
+}
+
+func (x *Decision) GetTimeMs() int64 {
+	if x != nil {
+		return x.TimeMs
+	}
+	return 0
+}
+
+func (x *Decision) GetOutcome() DecisionOutcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return DecisionOutcome_DECISION_OUTCOME_UNSPECIFIED
+}
+
+func (x *Decision) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *Decision) GetGeneration() *Generation {
+	if x != nil {
+		return x.Generation
+	}
+	return nil
+}
+
+func (x *Decision) GetRequest() []byte {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+func (x *Decision) GetAnswer() []byte {
+	if x != nil {
+		return x.Answer
+	}
+	return nil
+}
+
+func (x *Decision) GetFuel() uint64 {
+	if x != nil {
+		return x.Fuel
+	}
+	return 0
+}
+
+func (x *Decision) GetEffect() string {
+	if x != nil {
+		return x.Effect
+	}
+	return ""
+}
+
+func (x *Decision) GetModelId() string {
+	if x != nil {
+		return x.ModelId
+	}
+	return ""
+}
+
+func (x *Decision) GetVictims() []string {
+	if x != nil {
+		return x.Victims
+	}
+	return nil
+}
+
+// DecisionsQuery asks a host for recorded decisions. Answered by DecisionsReply messages, the last with done.
+type DecisionsQuery struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	QueryId uint64                 `protobuf:"varint,1,opt,name=query_id,json=queryId,proto3" json:"query_id,omitempty"`
+	// Empty is every hook.
+	Hook string `protobuf:"bytes,2,opt,name=hook,proto3" json:"hook,omitempty"`
+	// Only those about this model or with it as a victim; empty is every model.
+	ModelId string `protobuf:"bytes,3,opt,name=model_id,json=modelId,proto3" json:"model_id,omitempty"`
+	// The newest so many; 0 is all that are kept.
+	Limit         uint32 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DecisionsQuery) Reset() {
+	*x = DecisionsQuery{}
+	mi := &file_sync_v1_sync_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DecisionsQuery) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DecisionsQuery) ProtoMessage() {}
+
+func (x *DecisionsQuery) ProtoReflect() protoreflect.Message {
+	mi := &file_sync_v1_sync_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DecisionsQuery.ProtoReflect.Descriptor instead.
+func (*DecisionsQuery) Descriptor() ([]byte, []int) {
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *DecisionsQuery) GetQueryId() uint64 {
+	if x != nil {
+		return x.QueryId
+	}
+	return 0
+}
+
+func (x *DecisionsQuery) GetHook() string {
+	if x != nil {
+		return x.Hook
+	}
+	return ""
+}
+
+func (x *DecisionsQuery) GetModelId() string {
+	if x != nil {
+		return x.ModelId
+	}
+	return ""
+}
+
+func (x *DecisionsQuery) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type DecisionsReply struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	QueryId uint64                 `protobuf:"varint,1,opt,name=query_id,json=queryId,proto3" json:"query_id,omitempty"`
+	// Newest first; together at most 1 MiB a message, unless one alone is larger.
+	Decisions     []*Decision `protobuf:"bytes,2,rep,name=decisions,proto3" json:"decisions,omitempty"`
+	Done          bool        `protobuf:"varint,3,opt,name=done,proto3" json:"done,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DecisionsReply) Reset() {
+	*x = DecisionsReply{}
+	mi := &file_sync_v1_sync_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DecisionsReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DecisionsReply) ProtoMessage() {}
+
+func (x *DecisionsReply) ProtoReflect() protoreflect.Message {
+	mi := &file_sync_v1_sync_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DecisionsReply.ProtoReflect.Descriptor instead.
+func (*DecisionsReply) Descriptor() ([]byte, []int) {
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *DecisionsReply) GetQueryId() uint64 {
+	if x != nil {
+		return x.QueryId
+	}
+	return 0
+}
+
+func (x *DecisionsReply) GetDecisions() []*Decision {
+	if x != nil {
+		return x.Decisions
+	}
+	return nil
+}
+
+func (x *DecisionsReply) GetDone() bool {
+	if x != nil {
+		return x.Done
+	}
+	return false
+}
+
 type Index_Entry struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
@@ -1880,7 +2706,7 @@ type Index_Entry struct {
 
 func (x *Index_Entry) Reset() {
 	*x = Index_Entry{}
-	mi := &file_sync_v1_sync_proto_msgTypes[22]
+	mi := &file_sync_v1_sync_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1892,7 +2718,7 @@ func (x *Index_Entry) String() string {
 func (*Index_Entry) ProtoMessage() {}
 
 func (x *Index_Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_sync_v1_sync_proto_msgTypes[22]
+	mi := &file_sync_v1_sync_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1935,7 +2761,7 @@ type Hosts_Host struct {
 
 func (x *Hosts_Host) Reset() {
 	*x = Hosts_Host{}
-	mi := &file_sync_v1_sync_proto_msgTypes[25]
+	mi := &file_sync_v1_sync_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1947,7 +2773,7 @@ func (x *Hosts_Host) String() string {
 func (*Hosts_Host) ProtoMessage() {}
 
 func (x *Hosts_Host) ProtoReflect() protoreflect.Message {
-	mi := &file_sync_v1_sync_proto_msgTypes[25]
+	mi := &file_sync_v1_sync_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1998,6 +2824,189 @@ func (x *Hosts_Host) GetConnected() bool {
 	return false
 }
 
+type PolicyPlan_Entry struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Generation    *Generation            `protobuf:"bytes,1,opt,name=generation,proto3" json:"generation,omitempty"`
+	Role          PolicyRole             `protobuf:"varint,2,opt,name=role,proto3,enum=wasmesh.sync.v1.PolicyRole" json:"role,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PolicyPlan_Entry) Reset() {
+	*x = PolicyPlan_Entry{}
+	mi := &file_sync_v1_sync_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicyPlan_Entry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicyPlan_Entry) ProtoMessage() {}
+
+func (x *PolicyPlan_Entry) ProtoReflect() protoreflect.Message {
+	mi := &file_sync_v1_sync_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicyPlan_Entry.ProtoReflect.Descriptor instead.
+func (*PolicyPlan_Entry) Descriptor() ([]byte, []int) {
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{25, 0}
+}
+
+func (x *PolicyPlan_Entry) GetGeneration() *Generation {
+	if x != nil {
+		return x.Generation
+	}
+	return nil
+}
+
+func (x *PolicyPlan_Entry) GetRole() PolicyRole {
+	if x != nil {
+		return x.Role
+	}
+	return PolicyRole_POLICY_ROLE_UNSPECIFIED
+}
+
+type PolicyReport_Entry struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the generation.
+	Id    string          `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Hook  string          `protobuf:"bytes,2,opt,name=hook,proto3" json:"hook,omitempty"`
+	State GenerationState `protobuf:"varint,3,opt,name=state,proto3,enum=wasmesh.sync.v1.GenerationState" json:"state,omitempty"`
+	// Why it failed or is degraded: names the module, the rule, and the offending import, opcode or limit.
+	Message string `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
+	// Decisions since the generation was prepared here, by what became of them.
+	Answered  uint64 `protobuf:"varint,5,opt,name=answered,proto3" json:"answered,omitempty"`
+	Abstained uint64 `protobuf:"varint,6,opt,name=abstained,proto3" json:"abstained,omitempty"`
+	// Trapped, out of fuel, invalid answer, no instance free.
+	Failed uint64 `protobuf:"varint,7,opt,name=failed,proto3" json:"failed,omitempty"`
+	// Limits of the host that its answers ran into.
+	EnvelopeHits uint64 `protobuf:"varint,8,opt,name=envelope_hits,json=envelopeHits,proto3" json:"envelope_hits,omitempty"`
+	// Shadow: decisions compared, and those where another host or victim would have come first.
+	Compared uint64 `protobuf:"varint,9,opt,name=compared,proto3" json:"compared,omitempty"`
+	Differed uint64 `protobuf:"varint,10,opt,name=differed,proto3" json:"differed,omitempty"`
+	// Fuel of the most expensive decision.
+	FuelMax       uint64 `protobuf:"varint,11,opt,name=fuel_max,json=fuelMax,proto3" json:"fuel_max,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PolicyReport_Entry) Reset() {
+	*x = PolicyReport_Entry{}
+	mi := &file_sync_v1_sync_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicyReport_Entry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicyReport_Entry) ProtoMessage() {}
+
+func (x *PolicyReport_Entry) ProtoReflect() protoreflect.Message {
+	mi := &file_sync_v1_sync_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicyReport_Entry.ProtoReflect.Descriptor instead.
+func (*PolicyReport_Entry) Descriptor() ([]byte, []int) {
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{26, 0}
+}
+
+func (x *PolicyReport_Entry) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *PolicyReport_Entry) GetHook() string {
+	if x != nil {
+		return x.Hook
+	}
+	return ""
+}
+
+func (x *PolicyReport_Entry) GetState() GenerationState {
+	if x != nil {
+		return x.State
+	}
+	return GenerationState_GENERATION_STATE_UNSPECIFIED
+}
+
+func (x *PolicyReport_Entry) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *PolicyReport_Entry) GetAnswered() uint64 {
+	if x != nil {
+		return x.Answered
+	}
+	return 0
+}
+
+func (x *PolicyReport_Entry) GetAbstained() uint64 {
+	if x != nil {
+		return x.Abstained
+	}
+	return 0
+}
+
+func (x *PolicyReport_Entry) GetFailed() uint64 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
+}
+
+func (x *PolicyReport_Entry) GetEnvelopeHits() uint64 {
+	if x != nil {
+		return x.EnvelopeHits
+	}
+	return 0
+}
+
+func (x *PolicyReport_Entry) GetCompared() uint64 {
+	if x != nil {
+		return x.Compared
+	}
+	return 0
+}
+
+func (x *PolicyReport_Entry) GetDiffered() uint64 {
+	if x != nil {
+		return x.Differed
+	}
+	return 0
+}
+
+func (x *PolicyReport_Entry) GetFuelMax() uint64 {
+	if x != nil {
+		return x.FuelMax
+	}
+	return 0
+}
+
 var File_sync_v1_sync_proto protoreflect.FileDescriptor
 
 const file_sync_v1_sync_proto_rawDesc = "" +
@@ -2009,12 +3018,14 @@ const file_sync_v1_sync_proto_rawDesc = "" +
 	"\tResources\x12*\n" +
 	"\x11host_memory_bytes\x18\x01 \x01(\x04R\x0fhostMemoryBytes\x12.\n" +
 	"\x13device_memory_bytes\x18\x02 \x01(\x04R\x11deviceMemoryBytes\x12\x14\n" +
-	"\x05slots\x18\x03 \x01(\x04R\x05slots\"\xd8\x01\n" +
+	"\x05slots\x18\x03 \x01(\x04R\x05slots\"\xd6\x02\n" +
 	"\x0eConnectRequest\x12.\n" +
 	"\x05hello\x18\x01 \x01(\v2\x16.wasmesh.sync.v1.HelloH\x00R\x05hello\x12(\n" +
 	"\x03ack\x18\x02 \x01(\v2\x14.wasmesh.sync.v1.AckH\x00R\x03ack\x12.\n" +
 	"\x05fetch\x18\x03 \x01(\v2\x16.wasmesh.sync.v1.FetchH\x00R\x05fetch\x121\n" +
-	"\x06report\x18\x04 \x01(\v2\x17.wasmesh.sync.v1.ReportH\x00R\x06reportB\t\n" +
+	"\x06report\x18\x04 \x01(\v2\x17.wasmesh.sync.v1.ReportH\x00R\x06report\x12;\n" +
+	"\bpolicies\x18\x05 \x01(\v2\x1d.wasmesh.sync.v1.PolicyReportH\x00R\bpolicies\x12?\n" +
+	"\tdecisions\x18\x06 \x01(\v2\x1f.wasmesh.sync.v1.DecisionsReplyH\x00R\tdecisionsB\t\n" +
 	"\amessage\"\x83\x03\n" +
 	"\x05Hello\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x17\n" +
@@ -2064,12 +3075,14 @@ const file_sync_v1_sync_proto_rawDesc = "" +
 	"\x10requests_waiting\x18\x05 \x01(\rR\x0frequestsWaiting\"<\n" +
 	"\x06Demand\x12\x18\n" +
 	"\aruntime\x18\x01 \x01(\tR\aruntime\x12\x18\n" +
-	"\awaiting\x18\x02 \x01(\rR\awaiting\"\xf1\x01\n" +
+	"\awaiting\x18\x02 \x01(\rR\awaiting\"\xed\x02\n" +
 	"\x0fConnectResponse\x12.\n" +
 	"\x05index\x18\x01 \x01(\v2\x16.wasmesh.sync.v1.IndexH\x00R\x05index\x121\n" +
 	"\x06update\x18\x02 \x01(\v2\x17.wasmesh.sync.v1.UpdateH\x00R\x06update\x12@\n" +
 	"\vcredentials\x18\x03 \x01(\v2\x1c.wasmesh.sync.v1.CredentialsH\x00R\vcredentials\x12.\n" +
-	"\x05hosts\x18\x04 \x01(\v2\x16.wasmesh.sync.v1.HostsH\x00R\x05hostsB\t\n" +
+	"\x05hosts\x18\x04 \x01(\v2\x16.wasmesh.sync.v1.HostsH\x00R\x05hosts\x129\n" +
+	"\bpolicies\x18\x05 \x01(\v2\x1b.wasmesh.sync.v1.PolicyPlanH\x00R\bpolicies\x12?\n" +
+	"\tdecisions\x18\x06 \x01(\v2\x1f.wasmesh.sync.v1.DecisionsQueryH\x00R\tdecisionsB\t\n" +
 	"\amessage\"\xa6\x01\n" +
 	"\x05Index\x122\n" +
 	"\aversion\x18\x01 \x01(\v2\x18.wasmesh.sync.v1.VersionR\aversion\x126\n" +
@@ -2140,7 +3153,70 @@ const file_sync_v1_sync_proto_rawDesc = "" +
 	"\aruntime\x18\x02 \x01(\tR\aruntime\x12!\n" +
 	"\fgrpc_address\x18\x03 \x01(\tR\vgrpcAddress\x12!\n" +
 	"\frest_address\x18\x04 \x01(\tR\vrestAddress\x12\x1c\n" +
-	"\tconnected\x18\x05 \x01(\bR\tconnected*\x81\x01\n" +
+	"\tconnected\x18\x05 \x01(\bR\tconnected\"(\n" +
+	"\x0eGetBlobRequest\x12\x16\n" +
+	"\x06digest\x18\x01 \x01(\fR\x06digest\"'\n" +
+	"\x0fGetBlobResponse\x12\x14\n" +
+	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"\xa8\x01\n" +
+	"\n" +
+	"Generation\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06policy\x18\x02 \x01(\tR\x06policy\x12\x12\n" +
+	"\x04hook\x18\x03 \x01(\tR\x04hook\x12#\n" +
+	"\rmodule_digest\x18\x04 \x01(\fR\fmoduleDigest\x12!\n" +
+	"\fmodule_bytes\x18\x05 \x01(\x04R\vmoduleBytes\x12\x16\n" +
+	"\x06config\x18\x06 \x01(\fR\x06config\"\xf4\x01\n" +
+	"\n" +
+	"PolicyPlan\x122\n" +
+	"\aversion\x18\x01 \x01(\v2\x18.wasmesh.sync.v1.VersionR\aversion\x12;\n" +
+	"\aentries\x18\x02 \x03(\v2!.wasmesh.sync.v1.PolicyPlan.EntryR\aentries\x1au\n" +
+	"\x05Entry\x12;\n" +
+	"\n" +
+	"generation\x18\x01 \x01(\v2\x1b.wasmesh.sync.v1.GenerationR\n" +
+	"generation\x12/\n" +
+	"\x04role\x18\x02 \x01(\x0e2\x1b.wasmesh.sync.v1.PolicyRoleR\x04role\"\xd4\x03\n" +
+	"\fPolicyReport\x12;\n" +
+	"\fplan_version\x18\x01 \x01(\v2\x18.wasmesh.sync.v1.VersionR\vplanVersion\x12=\n" +
+	"\aentries\x18\x02 \x03(\v2#.wasmesh.sync.v1.PolicyReport.EntryR\aentries\x1a\xc7\x02\n" +
+	"\x05Entry\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04hook\x18\x02 \x01(\tR\x04hook\x126\n" +
+	"\x05state\x18\x03 \x01(\x0e2 .wasmesh.sync.v1.GenerationStateR\x05state\x12\x18\n" +
+	"\amessage\x18\x04 \x01(\tR\amessage\x12\x1a\n" +
+	"\banswered\x18\x05 \x01(\x04R\banswered\x12\x1c\n" +
+	"\tabstained\x18\x06 \x01(\x04R\tabstained\x12\x16\n" +
+	"\x06failed\x18\a \x01(\x04R\x06failed\x12#\n" +
+	"\renvelope_hits\x18\b \x01(\x04R\fenvelopeHits\x12\x1a\n" +
+	"\bcompared\x18\t \x01(\x04R\bcompared\x12\x1a\n" +
+	"\bdiffered\x18\n" +
+	" \x01(\x04R\bdiffered\x12\x19\n" +
+	"\bfuel_max\x18\v \x01(\x04R\afuelMax\"\x82\x03\n" +
+	"\bDecision\x12\x17\n" +
+	"\ahost_id\x18\x01 \x01(\tR\x06hostId\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\x04R\x02id\x12\x12\n" +
+	"\x04hook\x18\x03 \x01(\tR\x04hook\x12\x17\n" +
+	"\atime_ms\x18\x04 \x01(\x03R\x06timeMs\x12:\n" +
+	"\aoutcome\x18\x05 \x01(\x0e2 .wasmesh.sync.v1.DecisionOutcomeR\aoutcome\x12\x14\n" +
+	"\x05error\x18\x06 \x01(\tR\x05error\x12;\n" +
+	"\n" +
+	"generation\x18\a \x01(\v2\x1b.wasmesh.sync.v1.GenerationR\n" +
+	"generation\x12\x18\n" +
+	"\arequest\x18\b \x01(\fR\arequest\x12\x16\n" +
+	"\x06answer\x18\t \x01(\fR\x06answer\x12\x12\n" +
+	"\x04fuel\x18\n" +
+	" \x01(\x04R\x04fuel\x12\x16\n" +
+	"\x06effect\x18\v \x01(\tR\x06effect\x12\x19\n" +
+	"\bmodel_id\x18\f \x01(\tR\amodelId\x12\x18\n" +
+	"\avictims\x18\r \x03(\tR\avictims\"p\n" +
+	"\x0eDecisionsQuery\x12\x19\n" +
+	"\bquery_id\x18\x01 \x01(\x04R\aqueryId\x12\x12\n" +
+	"\x04hook\x18\x02 \x01(\tR\x04hook\x12\x19\n" +
+	"\bmodel_id\x18\x03 \x01(\tR\amodelId\x12\x14\n" +
+	"\x05limit\x18\x04 \x01(\rR\x05limit\"x\n" +
+	"\x0eDecisionsReply\x12\x19\n" +
+	"\bquery_id\x18\x01 \x01(\x04R\aqueryId\x127\n" +
+	"\tdecisions\x18\x02 \x03(\v2\x19.wasmesh.sync.v1.DecisionR\tdecisions\x12\x12\n" +
+	"\x04done\x18\x03 \x01(\bR\x04done*\x81\x01\n" +
 	"\fRuntimeState\x12\x1d\n" +
 	"\x19RUNTIME_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16RUNTIME_STATE_STARTING\x10\x01\x12\x17\n" +
@@ -2157,9 +3233,34 @@ const file_sync_v1_sync_proto_rawDesc = "" +
 	"\x1aFAILURE_REASON_UNSPECIFIED\x10\x00\x12$\n" +
 	" FAILURE_REASON_MODEL_LOAD_FAILED\x10\x01\x12$\n" +
 	" FAILURE_REASON_RUNTIME_UNHEALTHY\x10\x02\x12\x1d\n" +
-	"\x19FAILURE_REASON_CANNOT_FIT\x10\x032a\n" +
+	"\x19FAILURE_REASON_CANNOT_FIT\x10\x03*\x8e\x01\n" +
+	"\n" +
+	"PolicyRole\x12\x1b\n" +
+	"\x17POLICY_ROLE_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15POLICY_ROLE_CANDIDATE\x10\x01\x12\x16\n" +
+	"\x12POLICY_ROLE_ACTIVE\x10\x02\x12\x16\n" +
+	"\x12POLICY_ROLE_SHADOW\x10\x03\x12\x18\n" +
+	"\x14POLICY_ROLE_PREVIOUS\x10\x04*\xee\x01\n" +
+	"\x0fGenerationState\x12 \n" +
+	"\x1cGENERATION_STATE_UNSPECIFIED\x10\x00\x12\x1e\n" +
+	"\x1aGENERATION_STATE_PREPARING\x10\x01\x12 \n" +
+	"\x1cGENERATION_STATE_PREFLIGHTED\x10\x02\x12\x1b\n" +
+	"\x17GENERATION_STATE_ACTIVE\x10\x03\x12\x1e\n" +
+	"\x1aGENERATION_STATE_SHADOWING\x10\x04\x12\x1b\n" +
+	"\x17GENERATION_STATE_FAILED\x10\x05\x12\x1d\n" +
+	"\x19GENERATION_STATE_DEGRADED\x10\x06*\x8a\x02\n" +
+	"\x0fDecisionOutcome\x12 \n" +
+	"\x1cDECISION_OUTCOME_UNSPECIFIED\x10\x00\x12\x1d\n" +
+	"\x19DECISION_OUTCOME_ANSWERED\x10\x01\x12\x1e\n" +
+	"\x1aDECISION_OUTCOME_ABSTAINED\x10\x02\x12\x1c\n" +
+	"\x18DECISION_OUTCOME_TRAPPED\x10\x03\x12 \n" +
+	"\x1cDECISION_OUTCOME_OUT_OF_FUEL\x10\x04\x12\x1c\n" +
+	"\x18DECISION_OUTCOME_INVALID\x10\x05\x12\x19\n" +
+	"\x15DECISION_OUTCOME_BUSY\x10\x06\x12\x1d\n" +
+	"\x19DECISION_OUTCOME_BUILT_IN\x10\a2\xb3\x01\n" +
 	"\vSyncService\x12R\n" +
-	"\aConnect\x12\x1f.wasmesh.sync.v1.ConnectRequest\x1a .wasmesh.sync.v1.ConnectResponse\"\x00(\x010\x01B5Z3github.com/wasmesh/wasmesh/sdk/proto/sync/v1;syncv1b\x06proto3"
+	"\aConnect\x12\x1f.wasmesh.sync.v1.ConnectRequest\x1a .wasmesh.sync.v1.ConnectResponse\"\x00(\x010\x01\x12P\n" +
+	"\aGetBlob\x12\x1f.wasmesh.sync.v1.GetBlobRequest\x1a .wasmesh.sync.v1.GetBlobResponse\"\x000\x01B5Z3github.com/wasmesh/wasmesh/sdk/proto/sync/v1;syncv1b\x06proto3"
 
 var (
 	file_sync_v1_sync_proto_rawDescOnce sync.Once
@@ -2173,82 +3274,111 @@ func file_sync_v1_sync_proto_rawDescGZIP() []byte {
 	return file_sync_v1_sync_proto_rawDescData
 }
 
-var file_sync_v1_sync_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_sync_v1_sync_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_sync_v1_sync_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
+var file_sync_v1_sync_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_sync_v1_sync_proto_goTypes = []any{
-	(RuntimeState)(0),        // 0: wasmesh.sync.v1.RuntimeState
-	(CopyState)(0),           // 1: wasmesh.sync.v1.CopyState
-	(FailureReason)(0),       // 2: wasmesh.sync.v1.FailureReason
-	(*Version)(nil),          // 3: wasmesh.sync.v1.Version
-	(*Resources)(nil),        // 4: wasmesh.sync.v1.Resources
-	(*ConnectRequest)(nil),   // 5: wasmesh.sync.v1.ConnectRequest
-	(*Hello)(nil),            // 6: wasmesh.sync.v1.Hello
-	(*Ack)(nil),              // 7: wasmesh.sync.v1.Ack
-	(*Fetch)(nil),            // 8: wasmesh.sync.v1.Fetch
-	(*Report)(nil),           // 9: wasmesh.sync.v1.Report
-	(*Copy)(nil),             // 10: wasmesh.sync.v1.Copy
-	(*Failure)(nil),          // 11: wasmesh.sync.v1.Failure
-	(*Load)(nil),             // 12: wasmesh.sync.v1.Load
-	(*Demand)(nil),           // 13: wasmesh.sync.v1.Demand
-	(*ConnectResponse)(nil),  // 14: wasmesh.sync.v1.ConnectResponse
-	(*Index)(nil),            // 15: wasmesh.sync.v1.Index
-	(*Update)(nil),           // 16: wasmesh.sync.v1.Update
-	(*Row)(nil),              // 17: wasmesh.sync.v1.Row
-	(*Model)(nil),            // 18: wasmesh.sync.v1.Model
-	(*ModelType)(nil),        // 19: wasmesh.sync.v1.ModelType
-	(*StorageReference)(nil), // 20: wasmesh.sync.v1.StorageReference
-	(*Knobs)(nil),            // 21: wasmesh.sync.v1.Knobs
-	(*Alias)(nil),            // 22: wasmesh.sync.v1.Alias
-	(*Credentials)(nil),      // 23: wasmesh.sync.v1.Credentials
-	(*Hosts)(nil),            // 24: wasmesh.sync.v1.Hosts
-	(*Index_Entry)(nil),      // 25: wasmesh.sync.v1.Index.Entry
-	nil,                      // 26: wasmesh.sync.v1.StorageReference.ParametersEntry
-	nil,                      // 27: wasmesh.sync.v1.Credentials.StorageEntry
-	(*Hosts_Host)(nil),       // 28: wasmesh.sync.v1.Hosts.Host
+	(RuntimeState)(0),          // 0: wasmesh.sync.v1.RuntimeState
+	(CopyState)(0),             // 1: wasmesh.sync.v1.CopyState
+	(FailureReason)(0),         // 2: wasmesh.sync.v1.FailureReason
+	(PolicyRole)(0),            // 3: wasmesh.sync.v1.PolicyRole
+	(GenerationState)(0),       // 4: wasmesh.sync.v1.GenerationState
+	(DecisionOutcome)(0),       // 5: wasmesh.sync.v1.DecisionOutcome
+	(*Version)(nil),            // 6: wasmesh.sync.v1.Version
+	(*Resources)(nil),          // 7: wasmesh.sync.v1.Resources
+	(*ConnectRequest)(nil),     // 8: wasmesh.sync.v1.ConnectRequest
+	(*Hello)(nil),              // 9: wasmesh.sync.v1.Hello
+	(*Ack)(nil),                // 10: wasmesh.sync.v1.Ack
+	(*Fetch)(nil),              // 11: wasmesh.sync.v1.Fetch
+	(*Report)(nil),             // 12: wasmesh.sync.v1.Report
+	(*Copy)(nil),               // 13: wasmesh.sync.v1.Copy
+	(*Failure)(nil),            // 14: wasmesh.sync.v1.Failure
+	(*Load)(nil),               // 15: wasmesh.sync.v1.Load
+	(*Demand)(nil),             // 16: wasmesh.sync.v1.Demand
+	(*ConnectResponse)(nil),    // 17: wasmesh.sync.v1.ConnectResponse
+	(*Index)(nil),              // 18: wasmesh.sync.v1.Index
+	(*Update)(nil),             // 19: wasmesh.sync.v1.Update
+	(*Row)(nil),                // 20: wasmesh.sync.v1.Row
+	(*Model)(nil),              // 21: wasmesh.sync.v1.Model
+	(*ModelType)(nil),          // 22: wasmesh.sync.v1.ModelType
+	(*StorageReference)(nil),   // 23: wasmesh.sync.v1.StorageReference
+	(*Knobs)(nil),              // 24: wasmesh.sync.v1.Knobs
+	(*Alias)(nil),              // 25: wasmesh.sync.v1.Alias
+	(*Credentials)(nil),        // 26: wasmesh.sync.v1.Credentials
+	(*Hosts)(nil),              // 27: wasmesh.sync.v1.Hosts
+	(*GetBlobRequest)(nil),     // 28: wasmesh.sync.v1.GetBlobRequest
+	(*GetBlobResponse)(nil),    // 29: wasmesh.sync.v1.GetBlobResponse
+	(*Generation)(nil),         // 30: wasmesh.sync.v1.Generation
+	(*PolicyPlan)(nil),         // 31: wasmesh.sync.v1.PolicyPlan
+	(*PolicyReport)(nil),       // 32: wasmesh.sync.v1.PolicyReport
+	(*Decision)(nil),           // 33: wasmesh.sync.v1.Decision
+	(*DecisionsQuery)(nil),     // 34: wasmesh.sync.v1.DecisionsQuery
+	(*DecisionsReply)(nil),     // 35: wasmesh.sync.v1.DecisionsReply
+	(*Index_Entry)(nil),        // 36: wasmesh.sync.v1.Index.Entry
+	nil,                        // 37: wasmesh.sync.v1.StorageReference.ParametersEntry
+	nil,                        // 38: wasmesh.sync.v1.Credentials.StorageEntry
+	(*Hosts_Host)(nil),         // 39: wasmesh.sync.v1.Hosts.Host
+	(*PolicyPlan_Entry)(nil),   // 40: wasmesh.sync.v1.PolicyPlan.Entry
+	(*PolicyReport_Entry)(nil), // 41: wasmesh.sync.v1.PolicyReport.Entry
 }
 var file_sync_v1_sync_proto_depIdxs = []int32{
-	6,  // 0: wasmesh.sync.v1.ConnectRequest.hello:type_name -> wasmesh.sync.v1.Hello
-	7,  // 1: wasmesh.sync.v1.ConnectRequest.ack:type_name -> wasmesh.sync.v1.Ack
-	8,  // 2: wasmesh.sync.v1.ConnectRequest.fetch:type_name -> wasmesh.sync.v1.Fetch
-	9,  // 3: wasmesh.sync.v1.ConnectRequest.report:type_name -> wasmesh.sync.v1.Report
-	3,  // 4: wasmesh.sync.v1.Hello.catalog_version:type_name -> wasmesh.sync.v1.Version
-	4,  // 5: wasmesh.sync.v1.Hello.capacity:type_name -> wasmesh.sync.v1.Resources
-	3,  // 6: wasmesh.sync.v1.Ack.version:type_name -> wasmesh.sync.v1.Version
-	3,  // 7: wasmesh.sync.v1.Report.catalog_version:type_name -> wasmesh.sync.v1.Version
-	10, // 8: wasmesh.sync.v1.Report.copies:type_name -> wasmesh.sync.v1.Copy
-	12, // 9: wasmesh.sync.v1.Report.load:type_name -> wasmesh.sync.v1.Load
-	13, // 10: wasmesh.sync.v1.Report.demands:type_name -> wasmesh.sync.v1.Demand
-	0,  // 11: wasmesh.sync.v1.Report.runtime_state:type_name -> wasmesh.sync.v1.RuntimeState
-	1,  // 12: wasmesh.sync.v1.Copy.state:type_name -> wasmesh.sync.v1.CopyState
-	4,  // 13: wasmesh.sync.v1.Copy.size:type_name -> wasmesh.sync.v1.Resources
-	11, // 14: wasmesh.sync.v1.Copy.failure:type_name -> wasmesh.sync.v1.Failure
-	2,  // 15: wasmesh.sync.v1.Failure.reason:type_name -> wasmesh.sync.v1.FailureReason
-	4,  // 16: wasmesh.sync.v1.Load.used:type_name -> wasmesh.sync.v1.Resources
-	15, // 17: wasmesh.sync.v1.ConnectResponse.index:type_name -> wasmesh.sync.v1.Index
-	16, // 18: wasmesh.sync.v1.ConnectResponse.update:type_name -> wasmesh.sync.v1.Update
-	23, // 19: wasmesh.sync.v1.ConnectResponse.credentials:type_name -> wasmesh.sync.v1.Credentials
-	24, // 20: wasmesh.sync.v1.ConnectResponse.hosts:type_name -> wasmesh.sync.v1.Hosts
-	3,  // 21: wasmesh.sync.v1.Index.version:type_name -> wasmesh.sync.v1.Version
-	25, // 22: wasmesh.sync.v1.Index.entries:type_name -> wasmesh.sync.v1.Index.Entry
-	3,  // 23: wasmesh.sync.v1.Update.version:type_name -> wasmesh.sync.v1.Version
-	3,  // 24: wasmesh.sync.v1.Update.base:type_name -> wasmesh.sync.v1.Version
-	17, // 25: wasmesh.sync.v1.Update.upserts:type_name -> wasmesh.sync.v1.Row
-	18, // 26: wasmesh.sync.v1.Row.model:type_name -> wasmesh.sync.v1.Model
-	22, // 27: wasmesh.sync.v1.Row.alias:type_name -> wasmesh.sync.v1.Alias
-	19, // 28: wasmesh.sync.v1.Model.type:type_name -> wasmesh.sync.v1.ModelType
-	20, // 29: wasmesh.sync.v1.Model.storage:type_name -> wasmesh.sync.v1.StorageReference
-	4,  // 30: wasmesh.sync.v1.Model.size_hint:type_name -> wasmesh.sync.v1.Resources
-	21, // 31: wasmesh.sync.v1.Model.knobs:type_name -> wasmesh.sync.v1.Knobs
-	26, // 32: wasmesh.sync.v1.StorageReference.parameters:type_name -> wasmesh.sync.v1.StorageReference.ParametersEntry
-	27, // 33: wasmesh.sync.v1.Credentials.storage:type_name -> wasmesh.sync.v1.Credentials.StorageEntry
-	28, // 34: wasmesh.sync.v1.Hosts.hosts:type_name -> wasmesh.sync.v1.Hosts.Host
-	5,  // 35: wasmesh.sync.v1.SyncService.Connect:input_type -> wasmesh.sync.v1.ConnectRequest
-	14, // 36: wasmesh.sync.v1.SyncService.Connect:output_type -> wasmesh.sync.v1.ConnectResponse
-	36, // [36:37] is the sub-list for method output_type
-	35, // [35:36] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	9,  // 0: wasmesh.sync.v1.ConnectRequest.hello:type_name -> wasmesh.sync.v1.Hello
+	10, // 1: wasmesh.sync.v1.ConnectRequest.ack:type_name -> wasmesh.sync.v1.Ack
+	11, // 2: wasmesh.sync.v1.ConnectRequest.fetch:type_name -> wasmesh.sync.v1.Fetch
+	12, // 3: wasmesh.sync.v1.ConnectRequest.report:type_name -> wasmesh.sync.v1.Report
+	32, // 4: wasmesh.sync.v1.ConnectRequest.policies:type_name -> wasmesh.sync.v1.PolicyReport
+	35, // 5: wasmesh.sync.v1.ConnectRequest.decisions:type_name -> wasmesh.sync.v1.DecisionsReply
+	6,  // 6: wasmesh.sync.v1.Hello.catalog_version:type_name -> wasmesh.sync.v1.Version
+	7,  // 7: wasmesh.sync.v1.Hello.capacity:type_name -> wasmesh.sync.v1.Resources
+	6,  // 8: wasmesh.sync.v1.Ack.version:type_name -> wasmesh.sync.v1.Version
+	6,  // 9: wasmesh.sync.v1.Report.catalog_version:type_name -> wasmesh.sync.v1.Version
+	13, // 10: wasmesh.sync.v1.Report.copies:type_name -> wasmesh.sync.v1.Copy
+	15, // 11: wasmesh.sync.v1.Report.load:type_name -> wasmesh.sync.v1.Load
+	16, // 12: wasmesh.sync.v1.Report.demands:type_name -> wasmesh.sync.v1.Demand
+	0,  // 13: wasmesh.sync.v1.Report.runtime_state:type_name -> wasmesh.sync.v1.RuntimeState
+	1,  // 14: wasmesh.sync.v1.Copy.state:type_name -> wasmesh.sync.v1.CopyState
+	7,  // 15: wasmesh.sync.v1.Copy.size:type_name -> wasmesh.sync.v1.Resources
+	14, // 16: wasmesh.sync.v1.Copy.failure:type_name -> wasmesh.sync.v1.Failure
+	2,  // 17: wasmesh.sync.v1.Failure.reason:type_name -> wasmesh.sync.v1.FailureReason
+	7,  // 18: wasmesh.sync.v1.Load.used:type_name -> wasmesh.sync.v1.Resources
+	18, // 19: wasmesh.sync.v1.ConnectResponse.index:type_name -> wasmesh.sync.v1.Index
+	19, // 20: wasmesh.sync.v1.ConnectResponse.update:type_name -> wasmesh.sync.v1.Update
+	26, // 21: wasmesh.sync.v1.ConnectResponse.credentials:type_name -> wasmesh.sync.v1.Credentials
+	27, // 22: wasmesh.sync.v1.ConnectResponse.hosts:type_name -> wasmesh.sync.v1.Hosts
+	31, // 23: wasmesh.sync.v1.ConnectResponse.policies:type_name -> wasmesh.sync.v1.PolicyPlan
+	34, // 24: wasmesh.sync.v1.ConnectResponse.decisions:type_name -> wasmesh.sync.v1.DecisionsQuery
+	6,  // 25: wasmesh.sync.v1.Index.version:type_name -> wasmesh.sync.v1.Version
+	36, // 26: wasmesh.sync.v1.Index.entries:type_name -> wasmesh.sync.v1.Index.Entry
+	6,  // 27: wasmesh.sync.v1.Update.version:type_name -> wasmesh.sync.v1.Version
+	6,  // 28: wasmesh.sync.v1.Update.base:type_name -> wasmesh.sync.v1.Version
+	20, // 29: wasmesh.sync.v1.Update.upserts:type_name -> wasmesh.sync.v1.Row
+	21, // 30: wasmesh.sync.v1.Row.model:type_name -> wasmesh.sync.v1.Model
+	25, // 31: wasmesh.sync.v1.Row.alias:type_name -> wasmesh.sync.v1.Alias
+	22, // 32: wasmesh.sync.v1.Model.type:type_name -> wasmesh.sync.v1.ModelType
+	23, // 33: wasmesh.sync.v1.Model.storage:type_name -> wasmesh.sync.v1.StorageReference
+	7,  // 34: wasmesh.sync.v1.Model.size_hint:type_name -> wasmesh.sync.v1.Resources
+	24, // 35: wasmesh.sync.v1.Model.knobs:type_name -> wasmesh.sync.v1.Knobs
+	37, // 36: wasmesh.sync.v1.StorageReference.parameters:type_name -> wasmesh.sync.v1.StorageReference.ParametersEntry
+	38, // 37: wasmesh.sync.v1.Credentials.storage:type_name -> wasmesh.sync.v1.Credentials.StorageEntry
+	39, // 38: wasmesh.sync.v1.Hosts.hosts:type_name -> wasmesh.sync.v1.Hosts.Host
+	6,  // 39: wasmesh.sync.v1.PolicyPlan.version:type_name -> wasmesh.sync.v1.Version
+	40, // 40: wasmesh.sync.v1.PolicyPlan.entries:type_name -> wasmesh.sync.v1.PolicyPlan.Entry
+	6,  // 41: wasmesh.sync.v1.PolicyReport.plan_version:type_name -> wasmesh.sync.v1.Version
+	41, // 42: wasmesh.sync.v1.PolicyReport.entries:type_name -> wasmesh.sync.v1.PolicyReport.Entry
+	5,  // 43: wasmesh.sync.v1.Decision.outcome:type_name -> wasmesh.sync.v1.DecisionOutcome
+	30, // 44: wasmesh.sync.v1.Decision.generation:type_name -> wasmesh.sync.v1.Generation
+	33, // 45: wasmesh.sync.v1.DecisionsReply.decisions:type_name -> wasmesh.sync.v1.Decision
+	30, // 46: wasmesh.sync.v1.PolicyPlan.Entry.generation:type_name -> wasmesh.sync.v1.Generation
+	3,  // 47: wasmesh.sync.v1.PolicyPlan.Entry.role:type_name -> wasmesh.sync.v1.PolicyRole
+	4,  // 48: wasmesh.sync.v1.PolicyReport.Entry.state:type_name -> wasmesh.sync.v1.GenerationState
+	8,  // 49: wasmesh.sync.v1.SyncService.Connect:input_type -> wasmesh.sync.v1.ConnectRequest
+	28, // 50: wasmesh.sync.v1.SyncService.GetBlob:input_type -> wasmesh.sync.v1.GetBlobRequest
+	17, // 51: wasmesh.sync.v1.SyncService.Connect:output_type -> wasmesh.sync.v1.ConnectResponse
+	29, // 52: wasmesh.sync.v1.SyncService.GetBlob:output_type -> wasmesh.sync.v1.GetBlobResponse
+	51, // [51:53] is the sub-list for method output_type
+	49, // [49:51] is the sub-list for method input_type
+	49, // [49:49] is the sub-list for extension type_name
+	49, // [49:49] is the sub-list for extension extendee
+	0,  // [0:49] is the sub-list for field type_name
 }
 
 func init() { file_sync_v1_sync_proto_init() }
@@ -2261,12 +3391,16 @@ func file_sync_v1_sync_proto_init() {
 		(*ConnectRequest_Ack)(nil),
 		(*ConnectRequest_Fetch)(nil),
 		(*ConnectRequest_Report)(nil),
+		(*ConnectRequest_Policies)(nil),
+		(*ConnectRequest_Decisions)(nil),
 	}
 	file_sync_v1_sync_proto_msgTypes[11].OneofWrappers = []any{
 		(*ConnectResponse_Index)(nil),
 		(*ConnectResponse_Update)(nil),
 		(*ConnectResponse_Credentials)(nil),
 		(*ConnectResponse_Hosts)(nil),
+		(*ConnectResponse_Policies)(nil),
+		(*ConnectResponse_Decisions)(nil),
 	}
 	file_sync_v1_sync_proto_msgTypes[14].OneofWrappers = []any{
 		(*Row_Model)(nil),
@@ -2277,8 +3411,8 @@ func file_sync_v1_sync_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sync_v1_sync_proto_rawDesc), len(file_sync_v1_sync_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   26,
+			NumEnums:      6,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

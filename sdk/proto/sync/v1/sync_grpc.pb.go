@@ -29,6 +29,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	SyncService_Connect_FullMethodName = "/wasmesh.sync.v1.SyncService/Connect"
+	SyncService_GetBlob_FullMethodName = "/wasmesh.sync.v1.SyncService/GetBlob"
 )
 
 // SyncServiceClient is the client API for SyncService service.
@@ -38,6 +39,9 @@ type SyncServiceClient interface {
 	// Connect is held open by a host for as long as it lives. A controller that is not leader answers UNAVAILABLE with the
 	// leader's address in the message.
 	Connect(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ConnectRequest, ConnectResponse], error)
+	// GetBlob answers the bytes of a policy module, in order, in chunks of at most 64 KiB. NOT_FOUND: no generation that is
+	// wanted has that digest any more, and a newer PolicyPlan is on its way.
+	GetBlob(ctx context.Context, in *GetBlobRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GetBlobResponse], error)
 }
 
 type syncServiceClient struct {
@@ -61,6 +65,25 @@ func (c *syncServiceClient) Connect(ctx context.Context, opts ...grpc.CallOption
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type SyncService_ConnectClient = grpc.BidiStreamingClient[ConnectRequest, ConnectResponse]
 
+func (c *syncServiceClient) GetBlob(ctx context.Context, in *GetBlobRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GetBlobResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &SyncService_ServiceDesc.Streams[1], SyncService_GetBlob_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[GetBlobRequest, GetBlobResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type SyncService_GetBlobClient = grpc.ServerStreamingClient[GetBlobResponse]
+
 // SyncServiceServer is the server API for SyncService service.
 // All implementations must embed UnimplementedSyncServiceServer
 // for forward compatibility.
@@ -68,6 +91,9 @@ type SyncServiceServer interface {
 	// Connect is held open by a host for as long as it lives. A controller that is not leader answers UNAVAILABLE with the
 	// leader's address in the message.
 	Connect(grpc.BidiStreamingServer[ConnectRequest, ConnectResponse]) error
+	// GetBlob answers the bytes of a policy module, in order, in chunks of at most 64 KiB. NOT_FOUND: no generation that is
+	// wanted has that digest any more, and a newer PolicyPlan is on its way.
+	GetBlob(*GetBlobRequest, grpc.ServerStreamingServer[GetBlobResponse]) error
 	mustEmbedUnimplementedSyncServiceServer()
 }
 
@@ -80,6 +106,9 @@ type UnimplementedSyncServiceServer struct{}
 
 func (UnimplementedSyncServiceServer) Connect(grpc.BidiStreamingServer[ConnectRequest, ConnectResponse]) error {
 	return status.Error(codes.Unimplemented, "method Connect not implemented")
+}
+func (UnimplementedSyncServiceServer) GetBlob(*GetBlobRequest, grpc.ServerStreamingServer[GetBlobResponse]) error {
+	return status.Error(codes.Unimplemented, "method GetBlob not implemented")
 }
 func (UnimplementedSyncServiceServer) mustEmbedUnimplementedSyncServiceServer() {}
 func (UnimplementedSyncServiceServer) testEmbeddedByValue()                     {}
@@ -109,6 +138,17 @@ func _SyncService_Connect_Handler(srv interface{}, stream grpc.ServerStream) err
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type SyncService_ConnectServer = grpc.BidiStreamingServer[ConnectRequest, ConnectResponse]
 
+func _SyncService_GetBlob_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(GetBlobRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(SyncServiceServer).GetBlob(m, &grpc.GenericServerStream[GetBlobRequest, GetBlobResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type SyncService_GetBlobServer = grpc.ServerStreamingServer[GetBlobResponse]
+
 // SyncService_ServiceDesc is the grpc.ServiceDesc for SyncService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -122,6 +162,11 @@ var SyncService_ServiceDesc = grpc.ServiceDesc{
 			Handler:       _SyncService_Connect_Handler,
 			ServerStreams: true,
 			ClientStreams: true,
+		},
+		{
+			StreamName:    "GetBlob",
+			Handler:       _SyncService_GetBlob_Handler,
+			ServerStreams: true,
 		},
 	},
 	Metadata: "sync/v1/sync.proto",
