@@ -1,0 +1,52 @@
+package meter
+
+// Limits bound a module. A field that is zero takes the default named beside it. They bound what the engine spends on
+// compiling and instantiating a module, before any of its code runs.
+type Limits struct {
+	MaxModuleBytes   int    // of the original; 16 MiB
+	MaxMemoryPages   uint32 // of 64 KiB; a greater minimum is refused, a greater maximum reduced; 256
+	MaxTables        int    // 16
+	MaxTable         uint32 // elements of each table; a greater minimum is refused, a greater maximum reduced; 65,536
+	MaxTypes         int    // 4,096
+	MaxTypeValues    int    // parameters of one type, and results; 128
+	MaxImports       int    // 256
+	MaxFunctions     int    // defined; 65,536
+	MaxFunctionBytes int    // of the body of each; 1 MiB
+	MaxLocals        int    // of each function, without parameters; 4,096
+	MaxNesting       int    // of blocks within a function; 16,384
+	MaxGlobals       int    // 1,024
+	MaxExports       int    // 1,024
+	MaxSegments      int    // of elements, and of data, of which the Go compiler makes many; 262,144; items of all element segments: MaxTables times MaxTable
+	MaxCustoms       int    // custom sections; 256
+	MaxNameBytes     int    // of each name of an import, export or custom section; 1,024
+}
+
+// withDefaults returns l with the defaults in place of zeroes.
+func (l Limits) withDefaults() Limits {
+	def := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	def(&l.MaxModuleBytes, 16<<20)
+	def(&l.MaxTables, 16)
+	def(&l.MaxTypes, 4096)
+	def(&l.MaxTypeValues, 128)
+	def(&l.MaxImports, 256)
+	def(&l.MaxFunctions, 65536)
+	def(&l.MaxFunctionBytes, 1<<20)
+	def(&l.MaxLocals, 4096)
+	def(&l.MaxNesting, 16384)
+	def(&l.MaxGlobals, 1024)
+	def(&l.MaxExports, 1024)
+	def(&l.MaxSegments, 1<<18)
+	def(&l.MaxCustoms, 256)
+	def(&l.MaxNameBytes, 1024)
+	if l.MaxMemoryPages == 0 {
+		l.MaxMemoryPages = 256
+	}
+	if l.MaxTable == 0 {
+		l.MaxTable = 65536
+	}
+	return l
+}
