@@ -1,0 +1,6 @@
+//go:build wasm
+
+package policy
+
+//go:wasmimport mesh_v1 log
+func hostLog(level int32, line string)
