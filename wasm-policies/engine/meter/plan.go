@@ -46,6 +46,8 @@ type planner struct {
 	frames []frame
 	points []point
 	now    int // the point that pays for the next instruction; deadCode if it cannot be reached
+	// branches and loops of the function so far, see Limits.
+	branches, loops int
 }
 
 // entryCost is charged for a call besides its instructions: the frame, whose values engines clear or copy.
@@ -55,6 +57,7 @@ func entryCost(t FuncType, locals int) uint64 {
 
 // plan checks the function's code and fills p.points, in the order of the code. The first point is the entry.
 func (p *planner) plan(entry uint64) {
+	p.branches, p.loops = 0, 0
 	p.frames = append(p.frames[:0], frame{kind: frameFunction})
 	p.points = append(p.points[:0], point{cost: entry, test: true})
 	p.now = 0
@@ -121,8 +124,23 @@ func (p *planner) step() {
 	}
 }
 
+// weigh counts a branch, or a block, and refuses a function that would take too long to compile.
+func (p *planner) weigh() {
+	p.branches++
+	l := &p.src.limits
+	switch {
+	case p.branches > l.MaxBranches:
+		p.refuse(RuleLimit, "more than the %d allowed blocks and branches", l.MaxBranches)
+	case p.branches*p.locals > l.MaxBranchLocals:
+		p.refuse(RuleLimit, "%d blocks and branches with %d locals: their product exceeds the %d allowed", p.branches, p.locals, l.MaxBranchLocals)
+	case p.loops*max(p.locals, 16) > l.MaxLoopLocals:
+		p.refuse(RuleLimit, "%d loops with %d locals: their product exceeds the %d allowed", p.loops, p.locals, l.MaxLoopLocals)
+	}
+}
+
 // branch notes a branch to a label, counted from the innermost block outward.
 func (p *planner) branch(label uint32) {
+	p.weigh()
 	if uint64(label) >= uint64(len(p.frames)) {
 		p.refuse(RuleIndex, "branch to label %d of %d", label, len(p.frames))
 		return
@@ -141,6 +159,10 @@ func (p *planner) branch(label uint32) {
 }
 
 func (p *planner) open() {
+	if p.op == opLoop {
+		p.loops++
+	}
+	p.weigh()
 	if len(p.frames) > p.src.limits.MaxNesting {
 		p.refuse(RuleLimit, "blocks nested deeper than the %d allowed", p.src.limits.MaxNesting)
 		return
