@@ -81,6 +81,7 @@ func (r *recorder) CredentialsChanged(storage map[string][]byte) { r.credentials
 type fixture struct {
 	client   *Client
 	recorder *recorder
+	policies *policyRecorder
 	script   *script
 	stop     func()
 }
@@ -90,9 +91,10 @@ func start(t *testing.T, dir string, withController bool) *fixture {
 	f := &fixture{script: &script{streams: make(chan *scriptStream)}}
 	reporter := NewReporter()
 	f.recorder = &recorder{reporter: reporter, changes: make(chan Change, 8), credentials: make(chan map[string][]byte, 8)}
+	f.policies = &policyRecorder{plans: make(chan *syncv1.PolicyPlan, 8), queries: make(chan *syncv1.DecisionsQuery, 8)}
 	config := Config{
 		Hello:    &syncv1.Hello{Namespace: "default", HostId: "mlserver-0", Epoch: 3},
-		StateDir: dir, Logger: slog.New(slog.DiscardHandler),
+		Policies: f.policies, StateDir: dir, Logger: slog.New(slog.DiscardHandler),
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var closers []func()
@@ -383,5 +385,62 @@ func TestSameCredentialsAreNoNews(t *testing.T) {
 	send(t, f, "two")
 	if n := len(f.recorder.credentials); n != 0 {
 		t.Errorf("the credentials that were on disk were told again")
+	}
+}
+
+// policyRecorder is a PolicyListener.
+type policyRecorder struct {
+	plans   chan *syncv1.PolicyPlan
+	queries chan *syncv1.DecisionsQuery
+}
+
+func (p *policyRecorder) PolicyPlan(plan *syncv1.PolicyPlan)          { p.plans <- plan }
+func (p *policyRecorder) DecisionsQuery(query *syncv1.DecisionsQuery) { p.queries <- query }
+
+// Plans, reports and queries cross before there is any catalog; a new stream begins with the newest report.
+func TestPoliciesDoNotWaitForTheCatalog(t *testing.T) {
+	f := start(t, t.TempDir(), true)
+	stream, _ := f.greet(t)
+	plan := &syncv1.PolicyPlan{Version: version(1)}
+	stream.send(t, &syncv1.ConnectResponse{Message: &syncv1.ConnectResponse_Policies{Policies: plan}})
+	if got := <-f.policies.plans; got.GetVersion().GetSequence() != 1 {
+		t.Fatalf("plan %v", got)
+	}
+	if f.client.Table().Complete() {
+		t.Fatal("the catalog is complete without an update")
+	}
+	for sequence := range uint64(3) {
+		f.recorder.reporter.PublishPolicies(&syncv1.PolicyReport{PlanVersion: version(sequence)})
+	}
+	for got := uint64(0); got != 2; {
+		got = stream.receive(t).GetPolicies().GetPlanVersion().GetSequence()
+	}
+
+	stream.send(t, &syncv1.ConnectResponse{Message: &syncv1.ConnectResponse_Decisions{Decisions: &syncv1.DecisionsQuery{QueryId: 9}}})
+	if got := <-f.policies.queries; got.GetQueryId() != 9 {
+		t.Fatalf("query %v", got)
+	}
+	for _, done := range []bool{false, true} {
+		if err := f.recorder.reporter.Reply(t.Context(), &syncv1.DecisionsReply{QueryId: 9, Done: done}); err != nil {
+			t.Fatal(err)
+		}
+		if got := stream.receive(t).GetDecisions(); got.GetQueryId() != 9 || got.GetDone() != done {
+			t.Fatalf("reply %v, want done %v", got, done)
+		}
+	}
+
+	close(stream.end)
+	stream, _ = f.greet(t)
+	if got := stream.receive(t).GetPolicies(); got.GetPlanVersion().GetSequence() != 2 {
+		t.Fatalf("a new stream begins with %v, want the newest report", got)
+	}
+}
+
+// Without a stream a reply finds nobody, and does not wait for ever.
+func TestReplyGivesUp(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := NewReporter().Reply(ctx, &syncv1.DecisionsReply{}); err == nil {
+		t.Fatal("replied to nobody")
 	}
 }

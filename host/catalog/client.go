@@ -27,6 +27,13 @@ type Listener interface {
 	CredentialsChanged(storage map[string][]byte)
 }
 
+// PolicyListener is told what the controller says of policies, on the goroutine of Client.Run: it must not block. What it has
+// to say in return goes through the Reporter. Plans do not wait for the catalog, nor the catalog for them.
+type PolicyListener interface {
+	PolicyPlan(plan *syncv1.PolicyPlan)
+	DecisionsQuery(query *syncv1.DecisionsQuery)
+}
+
 // Config says who this host is and where its controller and its files are.
 type Config struct {
 	// Hello is sent on every connection; its catalog version is filled in.
@@ -35,6 +42,8 @@ type Config struct {
 	Controller grpc.ClientConnInterface
 	// StateDir keeps the catalog and the credentials across restarts.
 	StateDir string
+	// Policies hears of policies; nil for a host that has none.
+	Policies PolicyListener
 	Logger   *slog.Logger
 }
 
@@ -136,6 +145,9 @@ func (c *Client) session(ctx context.Context) error {
 	if err := s.report(c.reporter.complete()); err != nil {
 		return err
 	}
+	if err := s.reportPolicies(c.reporter.policiesAgain()); err != nil {
+		return err
+	}
 	received := make(chan *syncv1.ConnectResponse)
 	failed := make(chan error, 1)
 	done := make(chan struct{})
@@ -154,6 +166,13 @@ func (c *Client) session(ctx context.Context) error {
 			}
 		case <-c.reporter.wake:
 			if err := s.report(c.reporter.delta()); err != nil {
+				return err
+			}
+			if err := s.reportPolicies(c.reporter.policiesNews()); err != nil {
+				return err
+			}
+		case reply := <-c.reporter.replies:
+			if err := s.send(&syncv1.ConnectRequest{Message: &syncv1.ConnectRequest_Decisions{Decisions: reply}}); err != nil {
 				return err
 			}
 		case err := <-failed:

@@ -1,6 +1,8 @@
 package catalog
 
 import (
+	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -14,6 +16,8 @@ import (
 type Reporter struct {
 	// wake holds one token when there is something new.
 	wake chan struct{}
+	// replies are handed to the stream one by one; nobody takes them while there is none.
+	replies chan *syncv1.DecisionsReply
 
 	mu sync.Mutex // guards below
 	// copies is everything that the host holds or has failed.
@@ -24,15 +28,19 @@ type Reporter struct {
 	loadDirty    bool
 	state        syncv1.RuntimeState
 	stateMessage string
+	// policies is what was last said of policies; nil for nothing yet.
+	policies      *syncv1.PolicyReport
+	policiesDirty bool
 }
 
 // NewReporter makes a Reporter of a host that holds nothing and whose runtime is starting.
 func NewReporter() *Reporter {
 	return &Reporter{
-		wake:   make(chan struct{}, 1),
-		copies: make(map[string]*syncv1.Copy),
-		dirty:  make(map[string]struct{}),
-		state:  syncv1.RuntimeState_RUNTIME_STATE_STARTING,
+		wake:    make(chan struct{}, 1),
+		replies: make(chan *syncv1.DecisionsReply),
+		copies:  make(map[string]*syncv1.Copy),
+		dirty:   make(map[string]struct{}),
+		state:   syncv1.RuntimeState_RUNTIME_STATE_STARTING,
 	}
 }
 
@@ -80,6 +88,44 @@ func (r *Reporter) PublishRuntime(state syncv1.RuntimeState, message string) {
 	if changed {
 		r.signal()
 	}
+}
+
+// PublishPolicies records what this host has made of its policy plan. Of several only the newest is sent. The message must
+// not be changed afterwards.
+func (r *Reporter) PublishPolicies(report *syncv1.PolicyReport) {
+	r.mu.Lock()
+	r.policies, r.policiesDirty = report, true
+	r.mu.Unlock()
+	r.signal()
+}
+
+// Reply waits until the stream takes a reply, or for ctx: without a controller there is nobody to reply to.
+func (r *Reporter) Reply(ctx context.Context, reply *syncv1.DecisionsReply) error {
+	select {
+	case r.replies <- reply:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("reply to a query for decisions: %w", ctx.Err())
+	}
+}
+
+// policiesAgain answers what was last said of policies, for a new stream.
+func (r *Reporter) policiesAgain() *syncv1.PolicyReport {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.policiesDirty = false
+	return r.policies
+}
+
+// policiesNews answers it if it has not been sent; else nil.
+func (r *Reporter) policiesNews() *syncv1.PolicyReport {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.policiesDirty {
+		return nil
+	}
+	r.policiesDirty = false
+	return r.policies
 }
 
 // Runtime answers what PublishRuntime last said.

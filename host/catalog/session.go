@@ -45,6 +45,14 @@ func (s *session) handle(message *syncv1.ConnectResponse) error {
 		s.credentials(value.Credentials)
 	case *syncv1.ConnectResponse_Hosts:
 		s.client.hosts.Store(value.Hosts)
+	case *syncv1.ConnectResponse_Policies:
+		if listener := s.client.config.Policies; listener != nil {
+			listener.PolicyPlan(value.Policies)
+		}
+	case *syncv1.ConnectResponse_Decisions:
+		if listener := s.client.config.Policies; listener != nil {
+			listener.DecisionsQuery(value.Decisions)
+		}
 	}
 	// A kind of message that this host does not know comes from a newer controller and is not for it.
 	return nil
@@ -118,6 +126,13 @@ func (s *session) report(report *syncv1.Report) error {
 	}
 	report.CatalogVersion = s.client.Table().Version()
 	return s.send(&syncv1.ConnectRequest{Message: &syncv1.ConnectRequest_Report{Report: report}})
+}
+
+func (s *session) reportPolicies(report *syncv1.PolicyReport) error {
+	if report == nil {
+		return nil
+	}
+	return s.send(&syncv1.ConnectRequest{Message: &syncv1.ConnectRequest_Policies{Policies: report}})
 }
 
 func (s *session) send(message *syncv1.ConnectRequest) error {

@@ -25,13 +25,15 @@ type Config struct {
 	LoadTimeout time.Duration
 }
 
-// Deps are what an Executor works with; all are required.
+// Deps are what an Executor works with; all but Policies are required.
 type Deps struct {
 	Runtime   Runtime
 	Artifacts Artifacts
 	Publisher Publisher
-	Logger    *slog.Logger
-	Metrics   prometheus.Registerer
+	// Policies may be nil: then nobody is told.
+	Policies Policies
+	Logger   *slog.Logger
+	Metrics  prometheus.Registerer
 }
 
 const (
@@ -54,7 +56,7 @@ const (
 	eventBuffer = 64
 	// idlePause is the least time between two looks at what has become idle.
 	idlePause = time.Millisecond
-	// figuresInterval is how often load figures are published.
+	// figuresInterval is how often load figures are published, and the use of copies is looked at.
 	figuresInterval = time.Second
 )
 
@@ -75,6 +77,8 @@ type Executor struct {
 	requests requests
 	runtime  runtimeWatch
 	work     work
+	// worth is what the copies here were last said to be worth; written by the loop.
+	worth atomic.Pointer[machine.Worth]
 }
 
 // requests is where requests and the loop meet.
@@ -143,6 +147,7 @@ func New(config Config, deps Deps) (*Executor, error) {
 		},
 	}
 	e.runtime.suspected = make(chan struct{}, 1)
+	e.worth.Store(&machine.Worth{})
 	m, err := newMetrics(deps.Metrics, e.machine.Ledger())
 	if err != nil {
 		return nil, err
@@ -207,6 +212,7 @@ func (e *Executor) loop(ctx context.Context) (err error) {
 		case <-e.work.timer.C:
 			e.step(ctx, machine.Tick{})
 		case <-figures.C:
+			e.step(ctx, machine.Survey{})
 			e.publishFigures()
 			e.publishUse(time.Now())
 		case <-ctx.Done():

@@ -307,6 +307,7 @@ type host struct {
 	runtime   *runtime
 	artifacts *artifacts
 	mesh      *mesh
+	told      *toldPolicies
 	metrics   *prometheus.Registry
 	stop      func()
 }
@@ -318,11 +319,11 @@ func run(t *testing.T, config Config, body func(t *testing.T, h *host)) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &host{
 			t: t, runtime: newRuntime(), artifacts: newArtifacts(), mesh: &mesh{copies: map[string]*syncv1.Copy{}},
-			metrics: prometheus.NewRegistry(),
+			told: &toldPolicies{}, metrics: prometheus.NewRegistry(),
 		}
 		config.Machine.Runtime = "r"
 		e, err := New(config, Deps{
-			Runtime: h.runtime, Artifacts: h.artifacts, Publisher: h.mesh, Logger: slog.New(slog.DiscardHandler), Metrics: h.metrics,
+			Runtime: h.runtime, Artifacts: h.artifacts, Publisher: h.mesh, Policies: h.told, Logger: slog.New(slog.DiscardHandler), Metrics: h.metrics,
 		})
 		if err != nil {
 			t.Fatal(err)

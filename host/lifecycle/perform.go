@@ -48,7 +48,18 @@ func (e *Executor) perform(ctx context.Context, effect machine.Effect) {
 	case machine.Evicted:
 		e.metrics.evictions.Inc()
 		e.metrics.evictionAge.Observe(milliseconds(effect.Unused))
-		e.deps.Logger.Info("evicting model to make room", "model", effect.Model, "unused", effect.Unused.Round(time.Millisecond))
+		e.deps.Logger.Info("evicting model to make room", "model", effect.Model, "unused", effect.Unused.Round(time.Millisecond),
+			"keep", effect.Keep, "decision", effect.Decision)
+	case machine.Missed:
+		if e.deps.Policies != nil {
+			e.deps.Policies.Missed(effect)
+		}
+	case machine.Decided:
+		if e.deps.Policies != nil {
+			e.deps.Policies.Decided(effect)
+		}
+	case machine.Worth:
+		e.worth.Store(&effect)
 	case machine.Wake:
 		e.wake(effect)
 	case machine.SetTimer:
@@ -97,13 +108,13 @@ func (e *Executor) estimate(ctx context.Context, effect machine.Estimate) machin
 }
 
 func (e *Executor) pull(ctx context.Context, effect machine.Pull) machine.Event {
-	done := machine.Pulled{ID: effect.ID}
+	done, started := machine.Pulled{ID: effect.ID}, time.Now()
 	err := e.guarded("pull model", func() error {
 		artifact, err := e.deps.Artifacts.Pull(ctx, effect.Model.GetId(), effect.Model.GetStorage())
 		done.Artifact = machine.Artifact(artifact)
 		return err
 	})
-	done.Fault = storageFault(ctx, err)
+	done.Took, done.Fault = time.Since(started), storageFault(ctx, err)
 	e.countFailure(done.Fault)
 	return done
 }
@@ -131,7 +142,9 @@ func (e *Executor) load(ctx context.Context, s *session, effect machine.Load) ma
 		e.Suspect()
 		_ = e.inDoubt(s.ctx)
 	}
-	return machine.LoadDone{ID: effect.ID, SizeBytes: loaded.SizeBytes, MaxConcurrency: loaded.MaxConcurrency, Fault: fault}
+	return machine.LoadDone{
+		ID: effect.ID, SizeBytes: loaded.SizeBytes, MaxConcurrency: loaded.MaxConcurrency, Took: took, Fault: fault,
+	}
 }
 
 // countFailure counts attempts that failed; the log has them when the machine says what becomes of the model.
@@ -197,7 +210,13 @@ func (e *Executor) publish(p machine.Publish) {
 	} else {
 		e.deps.Publisher.Withdraw(p.Model)
 	}
+	if atRest := p.State == machine.Loaded || p.State == machine.Failed || p.State == machine.Absent; atRest && e.deps.Policies != nil {
+		e.deps.Policies.Ended(p.Model, p.State, p.Failure)
+	}
 }
+
+// ReclaimCurve is what it would cost to free memory here. It is up to a second old, or longer while nothing changes.
+func (e *Executor) ReclaimCurve() modelcache.Curve { return e.worth.Load().Reclaim }
 
 func (e *Executor) publishFigures() {
 	stats, ledger := e.machine.Stats(), e.machine.Ledger().Stats()

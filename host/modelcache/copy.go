@@ -86,6 +86,13 @@ func (c *Copy) Uses() uint64 { return c.uses.Load() }
 // LastUsed is when a request last came.
 func (c *Copy) LastUsed() time.Time { return time.Unix(0, c.lastUsed.Load()) }
 
+// Info is the copy as it is now; what its owner wishes and whether it is draining is the ledger's to know.
+func (c *Copy) Info() CopyInfo {
+	return CopyInfo{
+		ID: c.id, Size: c.size, LoadedAt: c.loadedAt, LastUsed: c.LastUsed(), Uses: c.Uses(), InFlight: c.InFlight(),
+	}
+}
+
 // tryClose closes a copy that is idle; false when it is in flight or closed already.
 func (c *Copy) tryClose() bool {
 	gate := c.gate.Load()

@@ -21,6 +21,10 @@
 // reservations lacked, so the oldest first is the order in which everybody is served soonest. What is on its way is
 // counted before more victims are claimed, so two reservations can share one large victim.
 //
+// Order. What gives way first is not the ledger's decision. Beside it are the types by which it is taken outside: a Ranking
+// of Candidates goes to an Order, and Arrange makes a total order of whatever that answers; Usage and EvictionClock
+// measure what policies go by, and Reclaim draws from keep-values what it would cost to free memory here.
+//
 // Acquire against Reserve. Requests hold a *Copy, not its id, and take no lock: each copy has one atomic word, the gate,
 // that holds the number of requests in flight, and a bit that says closed. Acquire adds one unless closed; Reserve closes
 // only what has zero in flight; both by compare-and-swap on the same word, so either the request is counted first and

@@ -29,6 +29,8 @@ type NoRoomError struct {
 	// Need is the whole need; Free is what the asker has or could have without a victim; Evictable is what the idle
 	// copies in the order given would add.
 	Need, Free, Evictable Resources
+	// Missing is what victims would have to hold.
+	Missing Resources
 }
 
 func (e *NoRoomError) Error() string {

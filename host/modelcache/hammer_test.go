@@ -55,10 +55,10 @@ func TestAcquireAgainstReserve(t *testing.T) {
 		}
 		// Larger ones take several victims at once.
 		size := memory(1 + int64(id)%3)
-		r, victims, err := l.Reserve(id, size, ByRecency(start, l.Snapshot()))
+		r, victims, err := l.Reserve(id, size, l.byRecency())
 		for kindOf(err) == "no room" {
 			<-idle // Would hang the test if a wish were ever lost.
-			r, victims, err = l.Reserve(id, size, ByRecency(start, l.Snapshot()))
+			r, victims, err = l.Reserve(id, size, l.byRecency())
 		}
 		if err != nil {
 			t.Fatal(err)

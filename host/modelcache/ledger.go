@@ -161,11 +161,26 @@ func (l *Ledger) Stats() Stats {
 	return s
 }
 
+// Capacity is all the memory there is.
+func (l *Ledger) Capacity() Resources {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.capacity
+}
+
 // Free is what no copy and no reservation holds or waits for, memory on its way included.
 func (l *Ledger) Free() Resources {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.spare(nil).positive()
+}
+
+// Watch answers what those of the copies hold that are idle and may go, and has those in flight tell when they become
+// idle (see Copy.Release). It is for whoever has been refused and knows that no order of copies would help now.
+func (l *Ledger) Watch(copies []CopyID) Resources {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return watchBusy(l.candidates(copies))
 }
 
 // Full reports whether nothing at all is free in some dimension that is counted.
@@ -197,10 +212,9 @@ func (l *Ledger) Snapshot() []CopyInfo {
 }
 
 func (e *entry) info(draining bool) CopyInfo {
-	return CopyInfo{
-		ID: e.id, Size: e.size, LoadedAt: e.loadedAt, LastUsed: e.LastUsed(), Uses: e.uses.Load(),
-		InFlight: e.InFlight(), Keep: e.keep, Draining: draining,
-	}
+	info := e.Info()
+	info.Keep, info.Draining = e.keep, draining
+	return info
 }
 
 // Below: the caller holds mu.

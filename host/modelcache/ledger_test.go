@@ -31,7 +31,7 @@ func loaded(t *testing.T, capacity int64, sizes ...int64) (*Ledger, []*Copy) {
 	return l, copies
 }
 
-func (l *Ledger) byRecency() []CopyID { return ByRecency(start.Add(time.Hour), l.Snapshot()) }
+func (l *Ledger) byRecency() []CopyID { return recency(start.Add(time.Hour), l.Snapshot()) }
 
 func TestReserveTakesAsFewVictimsAsTheOrderAllows(t *testing.T) {
 	tests := []struct {
@@ -82,7 +82,7 @@ func TestReserveLeavesAloneWhatMayNotGo(t *testing.T) {
 	if !ok {
 		t.Fatalf("err = %v, want *NoRoomError", err)
 	}
-	if want := (NoRoomError{Need: memory(70), Free: memory(20), Evictable: memory(40)}); *refused != want {
+	if want := (NoRoomError{Need: memory(70), Free: memory(20), Evictable: memory(40), Missing: memory(50)}); *refused != want {
 		t.Fatalf("refused with %+v, want %+v", *refused, want)
 	}
 	if s := l.Stats(); s.Copies != 4 || s.Draining != memory(20) {
@@ -227,24 +227,6 @@ func TestStalledVictimIsReplaced(t *testing.T) {
 	}
 	if s := l.Stats(); s.Draining != memory(50) {
 		t.Fatalf("the stalled copy no longer counts: %+v", s)
-	}
-}
-
-func TestByRecency(t *testing.T) {
-	ago := func(d time.Duration) time.Time { return start.Add(-d) }
-	got := ByRecency(start, []CopyInfo{
-		{ID: 1, LastUsed: ago(time.Minute)},
-		{ID: 2, LastUsed: ago(time.Hour), Keep: Keep{Priority: 5}},
-		{ID: 3, LastUsed: ago(24 * time.Hour), InFlight: 1},
-		{ID: 4, LastUsed: ago(time.Hour)},
-		{ID: 5, LastUsed: ago(time.Second), Keep: Keep{Priority: -1}},
-		{ID: 6, LastUsed: ago(time.Minute)},
-	})
-	if want := []CopyID{5, 4, 1, 6, 3, 2}; !reflect.DeepEqual(got, want) {
-		t.Fatalf("order %v, want %v", got, want)
-	}
-	if got := ByRecency(start, nil); len(got) != 0 {
-		t.Fatalf("order of nothing: %v", got)
 	}
 }
 

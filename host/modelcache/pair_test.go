@@ -52,7 +52,7 @@ func (p *pair) pick(n int) int {
 
 // order is what lifecycle would give, or something stale, with doubles and strangers.
 func (p *pair) order() []CopyID {
-	order := ByRecency(p.now, p.ledger.Snapshot())
+	order := recency(p.now, p.ledger.Snapshot())
 	switch p.byte() % 4 {
 	case 0:
 		slices.Reverse(order)

@@ -35,7 +35,7 @@ func (l *Ledger) claimFor(r *Reservation, order []CopyID) ([]Victim, error) {
 	if victims == nil && !missing.IsZero() {
 		free := r.granted.Plus(spare)
 		evictable = evictable.Plus(free.Minus(free.positive())) // Less what goes to others first.
-		return nil, &NoRoomError{Need: r.need, Free: free.positive(), Evictable: evictable.positive()}
+		return nil, &NoRoomError{Need: r.need, Free: free.positive(), Evictable: evictable.positive(), Missing: missing}
 	}
 	return victims, nil
 }

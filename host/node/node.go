@@ -19,10 +19,12 @@ import (
 	"github.com/wasmesh/wasmesh/host/lifecycle"
 	"github.com/wasmesh/wasmesh/host/lifecycle/machine"
 	"github.com/wasmesh/wasmesh/host/modelcache"
+	"github.com/wasmesh/wasmesh/host/policies"
 	"github.com/wasmesh/wasmesh/host/storage"
 	"github.com/wasmesh/wasmesh/runtimes"
 	"github.com/wasmesh/wasmesh/runtimes/builtin"
 	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
+	"github.com/wasmesh/wasmesh/wasm-policies/engine"
 )
 
 // node is one host, composed. Built by build, owned by Run.
@@ -31,6 +33,9 @@ type node struct {
 	logger   *slog.Logger
 	runtime  *watchedRuntime
 	store    *storage.Store
+	engine   *engine.Engine
+	policies *policies.Set
+	decider  *decider
 	executor *lifecycle.Executor
 	conn     *grpc.ClientConn // nil without controller
 	client   *catalog.Client
@@ -66,6 +71,8 @@ func (n *node) build() error {
 	for _, step := range []func() error{
 		n.buildRuntime,
 		n.buildStore,
+		n.buildConn,
+		func() error { return n.buildPolicies(reporter, registry) },
 		func() error { return n.buildExecutor(reporter, registry) },
 		func() error { return n.buildCatalog(reporter) },
 		func() error { return n.buildServer(reporter, registry) },
@@ -112,11 +119,19 @@ func (n *node) buildExecutor(reporter *catalog.Reporter, registry *prometheus.Re
 			Runtime:  n.config.ServingRuntime,
 			Capacity: modelcache.Resources{modelcache.HostMemory: n.config.CapacityBytes},
 			Loads:    n.config.LoadingConcurrency,
+			Order:    n.decider.order,
 		},
 		LoadTimeout: n.config.LoadingTimeout,
 	}, lifecycle.Deps{
-		Runtime: n.runtime, Artifacts: n.store, Publisher: reporter, Logger: n.logger, Metrics: registry,
+		Runtime: n.runtime, Artifacts: n.store, Publisher: reporter, Policies: n.decider, Logger: n.logger, Metrics: registry,
 	})
+	return err
+}
+
+func (n *node) buildConn() (err error) {
+	if n.config.Controller != "" {
+		n.conn, err = dialController(n.config.Controller)
+	}
 	return err
 }
 
@@ -138,12 +153,9 @@ func (n *node) buildCatalog(reporter *catalog.Reporter) error {
 			Capacity:        &syncv1.Resources{HostMemoryBytes: uint64(n.config.CapacityBytes)},
 			SoftwareVersion: softwareVersion(),
 		},
-		StateDir: n.config.StateDir, Logger: n.logger,
+		StateDir: n.config.StateDir, Policies: n.policies, Logger: n.logger,
 	}
-	if n.config.Controller != "" {
-		if n.conn, err = dialController(n.config.Controller); err != nil {
-			return err
-		}
+	if n.conn != nil {
 		config.Controller = n.conn
 	}
 	n.client, err = catalog.NewClient(config, reporter, &listener{executor: n.executor, store: n.store, logger: n.logger})
@@ -183,6 +195,7 @@ func (n *node) buildPages(registry *prometheus.Registry) error {
 // run starts the parts, waits for the end of ctx or the first failure, and stops them in the order of the package's doc.
 func (n *node) run(ctx context.Context) error {
 	failures := make(chan error, 8)
+	policy := begin(failures, n.policies.Run)
 	executor := begin(failures, n.executor.Run)
 	client := begin(failures, n.client.Run)
 	servers := []*part{
@@ -205,6 +218,7 @@ func (n *node) run(ctx context.Context) error {
 		n.logger.Warn("requests in flight did not finish in time", "within", n.config.DrainTimeout)
 	}
 	executor.end()
+	policy.end()
 	client.end()
 	for _, p := range n.pages {
 		p.close()
@@ -242,6 +256,12 @@ func (p *part) end() {
 // close lets go of what build took, in reverse; what was not built is nil.
 func (n *node) close() {
 	var errs []error
+	if n.policies != nil {
+		errs = append(errs, n.policies.Close())
+	}
+	if n.engine != nil {
+		errs = append(errs, n.engine.Close())
+	}
 	if n.conn != nil {
 		errs = append(errs, n.conn.Close())
 	}

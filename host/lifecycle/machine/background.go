@@ -2,6 +2,7 @@ package machine
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/wasmesh/wasmesh/host/modelcache"
@@ -230,13 +231,13 @@ func (m *Machine) stand(mo *model) {
 
 // hopeless reports whether there is no room for the model, whatever its size.
 func (m *Machine) hopeless(mo *model) bool {
-	return m.ledger.Full() && len(m.replaceable(mo)) == 0
+	return m.ledger.Full() && !slices.ContainsFunc(m.residents(), m.mayReplace(mo))
 }
 
 // start starts a load if there is room. False: there is none; a model that failed instead is Failed.
 func (m *Machine) start(mo *model) bool {
 	before := m.count[Draining]
-	if err := m.reserve(mo, m.replaceable); err != nil {
+	if err := m.reserve(mo); err != nil {
 		_, full := errors.AsType[*modelcache.NoRoomError](err)
 		return !full
 	}
@@ -245,15 +246,15 @@ func (m *Machine) start(mo *model) bool {
 	return true
 }
 
-// replaceable is who may go for a model that no request waits for: idle copies that are worth no more than it, as long
-// as the envelope allows.
-func (m *Machine) replaceable(mo *model) []modelcache.CopyID {
+// mayReplace says who may go for a model that no request waits for: idle copies that are worth no more than it, as long
+// as the envelope allows. This is the host's rule; which of them go first is the order's.
+func (m *Machine) mayReplace(mo *model) func(modelcache.CopyInfo) bool {
 	now, envelope := m.step.now, m.config.Envelope
 	if !m.background.evictions.left(now, envelope.EvictionsPerMinute) {
-		return nil
+		return func(modelcache.CopyInfo) bool { return false }
 	}
 	keep, last := mo.keep(), mo.use.last
-	less := func(c modelcache.CopyInfo) bool {
+	return func(c modelcache.CopyInfo) bool {
 		switch {
 		case c.Keep.Pinned || c.InFlight > 0 || now.Sub(c.LoadedAt) < envelope.MinResidency:
 			return false
@@ -264,13 +265,6 @@ func (m *Machine) replaceable(mo *model) []modelcache.CopyID {
 		}
 		return !c.LastUsed.After(last)
 	}
-	var copies []modelcache.CopyInfo
-	for _, c := range m.residents() {
-		if less(c) {
-			copies = append(copies, c)
-		}
-	}
-	return m.config.Order(now, copies)
 }
 
 // followActive gives the target of every alias that is changing over the last use of the active model, if that is loaded:

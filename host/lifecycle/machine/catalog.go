@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/wasmesh/wasmesh/host/route"
+	"github.com/wasmesh/wasmesh/sdk/modelid"
 	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
 )
 
@@ -35,7 +36,11 @@ func (m *Machine) catalogChanged(ev CatalogChanged) {
 // create takes a row in. mo is what is left of a model of the same id that was removed, or nil.
 func (m *Machine) create(row *syncv1.Model, mo *model) {
 	if mo == nil {
-		mo = &model{id: row.GetId()}
+		mo = &model{id: row.GetId(), key: uint64(modelid.KeyOf(row.GetNamespace(), row.GetId()))}
+		if past, ok := m.former.Get(mo.id); ok {
+			mo.rates, mo.cost = past.rates, past.cost
+			m.former.Remove(mo.id)
+		}
 		m.models[mo.id] = mo
 		m.count[Absent]++
 	}
@@ -144,5 +149,8 @@ func (m *Machine) reap(mo *model) {
 		m.setDue(mo, noTime)
 		m.count[Absent]--
 		delete(m.models, mo.id)
+		if mo.rates.Used() {
+			m.former.Add(mo.id, former{rates: mo.rates, cost: mo.cost})
+		}
 	}
 }

@@ -21,9 +21,10 @@ type Config struct {
 	Estimates int
 	// WaitersPerModel and Waiters bound the requests that wait for one model and for all.
 	WaitersPerModel, Waiters int
-	// History is of how many models the size is remembered.
+	// History is of how many models the size is remembered, and of how many that are gone the usage.
 	History int
-	// Order in which copies give way; nil is modelcache.ByRecency.
+	// Order says what copies are worth, from which follows in which order they give way; nil is modelcache.ByRecency. It is
+	// asked only when copies are about to go, and for Worth.
 	Order    modelcache.Order
 	Envelope Envelope
 }
@@ -85,6 +86,10 @@ const (
 	// changing over.
 	recheck       = 10 * time.Second
 	recheckSwitch = time.Second
+	// surveyUsed is how often what copies are worth is looked at while they are used, and surveyAtLeast although none is:
+	// idle ones lose in worth. When one came or went every Survey looks.
+	surveyUsed    = 10 * time.Second
+	surveyAtLeast = time.Minute
 )
 
 func (c Config) withDefaults() Config {

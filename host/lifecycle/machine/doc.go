@@ -26,6 +26,12 @@
 // and take free memory or replace what is worth less. The same attempt turns from one into the other as requests come
 // and go.
 //
+// Who goes. Config.Order says what copies are worth, and is told everything that is known of them: rates of requests and
+// load costs, which are remembered for as long as the catalog lists a model and for a while after, and how far the clock
+// of evictions has advanced since a copy's last use. It cannot do harm: what it says is only an order, in which pinned
+// copies, those in flight or loading, and in the background those that Envelope protects, are passed over. It is asked
+// when copies are about to go, never while no order would help.
+//
 // Memory. Machine owns the ledger (package modelcache). A model reserves its expected size before it is pulled, so that
 // victims are unloaded meanwhile; once it is on disk the reservation is set to what the bytes there say, and once it is
 // loaded to what the runtime says. Whenever that does not fit any more it lets go of everything and queues again with
@@ -38,6 +44,7 @@
 //	queue       requests wait, are served and refused; whose turn it is
 //	size        how much memory a model will take
 //	load        estimate, reserve, pull, load, commit
+//	rank        which copies go, on whose word, and what they are worth
 //	evict       victims, drains, unloads, idle TTL
 //	failure     back-off, and what requests are told
 //	background  loads without a request

@@ -63,6 +63,65 @@ type Publish struct {
 type Evicted struct {
 	Model  string
 	Unused time.Duration
+	// Decision is the number of the ranking that it went by, 0 for none; Keep and Reason are what that said of it.
+	Decision uint64
+	Keep     int32
+	Reason   uint16
+}
+
+// Missed: a request waits for a model that is not here, and by now its need is known. Comes once for each load, before
+// the load is attempted.
+type Missed struct {
+	Model *syncv1.Model
+	Key   uint64
+	Need  modelcache.Resources
+	// Declared: the need is the owner's word.
+	Declared bool
+	LastUsed time.Time
+	// Rate, RateRecent and LoadCost as in modelcache.Candidate.
+	Rate, RateRecent uint64
+	LoadCost         time.Duration
+	// Here is this host before the load.
+	Here Figures
+}
+
+// Figures are a host at one moment, as others see it.
+type Figures struct {
+	Memory modelcache.Stats
+	// Free as modelcache.Ledger.Free answers it.
+	Free   modelcache.Resources
+	Models Stats
+	// Worth is up to a second old, or longer while nothing changes.
+	Worth Worth
+}
+
+// Decided: this came of a ranking that has a number.
+type Decided struct {
+	Decision uint64
+	// Model that memory was wanted for, and the victims that went for it, none when it was refused all the same.
+	Model   string
+	Victims []string
+	// Limits are those of the host that kept copies which the ranking would have had go earlier.
+	Limits []Limit
+}
+
+// Limit is a rule of the host that no ranking can break.
+type Limit string
+
+// The limits. Those that a policy is not told of in its rows concern loads in the background only.
+const (
+	LimitPinned   Limit = "pinned"
+	LimitInFlight Limit = "in-flight"
+	LimitLoading  Limit = "loading"
+	// LimitBackground: without a request, only what is worth less by Envelope and idle for longer is replaced.
+	LimitBackground Limit = "background"
+)
+
+// Worth: what the copies here are worth, and how often they are used.
+type Worth struct {
+	Reclaim modelcache.Curve
+	// Rate of requests for all that is loaded, as in modelcache.Candidate.
+	Rate uint64
 }
 
 // Wake: these waiters wait no longer. Either Copy is loaded, with one Acquire done for each of them, or Err says why not.
@@ -83,5 +142,8 @@ func (Unload) effect()      {}
 func (RemoveFiles) effect() {}
 func (Publish) effect()     {}
 func (Evicted) effect()     {}
+func (Missed) effect()      {}
+func (Decided) effect()     {}
+func (Worth) effect()       {}
 func (Wake) effect()        {}
 func (SetTimer) effect()    {}

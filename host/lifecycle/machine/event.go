@@ -1,6 +1,8 @@
 package machine
 
 import (
+	"time"
+
 	"github.com/wasmesh/wasmesh/host/modelcache"
 	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
 )
@@ -49,7 +51,9 @@ type Estimated struct {
 type Pulled struct {
 	ID       modelcache.CopyID
 	Artifact Artifact
-	Fault    *Fault
+	// Took is how long it took.
+	Took  time.Duration
+	Fault *Fault
 }
 
 // LoadDone answers Load. After a Fault the runtime does not hold the model.
@@ -59,7 +63,9 @@ type LoadDone struct {
 	SizeBytes int64
 	// MaxConcurrency of the copy; 0 is no limit.
 	MaxConcurrency int
-	Fault          *Fault
+	// Took is how long the runtime took.
+	Took  time.Duration
+	Fault *Fault
 }
 
 // Unloaded answers Unload.
@@ -84,6 +90,10 @@ type RuntimeLost struct{}
 // RuntimeForgot: the runtime serves others but no longer holds this copy.
 type RuntimeForgot struct{ ID modelcache.CopyID }
 
+// Survey: it is time to look at how copies are used. Comes every second or so while the host lives; answered by Worth if
+// there may be news.
+type Survey struct{}
+
 // Tick: the time of the last SetTimer has come.
 type Tick struct{}
 
@@ -100,6 +110,7 @@ func (Idle) event()               {}
 func (RuntimeReady) event()       {}
 func (RuntimeLost) event()        {}
 func (RuntimeForgot) event()      {}
+func (Survey) event()             {}
 func (Tick) event()               {}
 
 // Artifact is a model on local disk.

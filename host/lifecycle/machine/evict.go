@@ -1,43 +1,34 @@
 package machine
 
-import (
-	"slices"
-
-	"github.com/wasmesh/wasmesh/host/modelcache"
-)
-
-// everything is who may go for a model that a request waits for: all that is idle and not pinned, in the configured order.
-func (m *Machine) everything(*model) []modelcache.CopyID {
-	return m.config.Order(m.step.now, m.residents())
-}
-
-// residents is the ledger's snapshot without what is draining, taken once per step.
-func (m *Machine) residents() []modelcache.CopyInfo {
-	if m.step.copies == nil {
-		m.step.copies = slices.DeleteFunc(m.ledger.Snapshot(), func(c modelcache.CopyInfo) bool { return c.Draining })
-	}
-	return m.step.copies
-}
+import "slices"
 
 // evict unloads the victims of a reservation. They are idle and closed already.
-func (m *Machine) evict(victims []modelcache.Victim) {
-	for _, v := range victims {
+func (m *Machine) evict(out eviction) {
+	highest := int32(0)
+	for _, v := range out.victims {
 		mo, ok := m.find(v.ID, Loaded)
 		if !ok {
 			continue // The ledger knows no resident that is not Loaded.
 		}
-		m.emit(Evicted{Model: mo.id, Unused: m.step.now.Sub(v.LastUsed)})
+		said := out.order.said(v.ID)
+		highest = max(highest, said.Keep)
+		m.emit(Evicted{
+			Model: mo.id, Unused: m.step.now.Sub(v.LastUsed), Decision: out.order.decision, Keep: said.Keep, Reason: said.Reason,
+		})
 		mo.use.evicted = m.step.now
 		m.setDue(mo, noTime)
 		m.become(mo, Draining)
 		m.unload(mo)
 	}
+	m.worth.clock.Evicted(m.step.now, highest)
+	m.step.copies = nil
 }
 
 // drain closes a loaded copy, and unloads it once its last request has ended.
 func (m *Machine) drain(mo *model) {
 	m.setDue(mo, noTime)
 	idle := m.ledger.Drain(mo.copyID)
+	m.step.copies = nil
 	m.become(mo, Draining)
 	if idle {
 		m.unload(mo)
@@ -82,8 +73,14 @@ func (m *Machine) unloaded(ev Unloaded) {
 // stalled accounts for a copy that a living runtime would not unload. Others go for those who wait for its memory; if
 // those do not suffice, who waits lets go of what it has got meanwhile, and queues again.
 func (m *Machine) stalled(mo *model) {
-	victims, covered := m.ledger.Stall(mo.copyID, m.everything(mo))
-	m.evict(victims)
+	out := eviction{}
+	_, covered := m.ledger.Stall(mo.copyID, nil)
+	if waits := m.firstWithoutMemory(); !covered && waits != nil {
+		out.order = m.rank(waits, nil)
+		out.victims, covered = m.ledger.Stall(mo.copyID, out.order.ids)
+		m.decided(waits, out)
+	}
+	m.evict(out)
 	if covered {
 		return
 	}
@@ -101,6 +98,17 @@ func (m *Machine) stalled(mo *model) {
 	}
 }
 
+// firstWithoutMemory is the most urgent of those that wait for the memory of others; nil when none does.
+func (m *Machine) firstWithoutMemory() *model {
+	var first *model
+	for _, mo := range m.running {
+		if mo.load != nil && !mo.load.reservation.Ready() && (first == nil || moreUrgent(mo, first) < 0) {
+			first = mo
+		}
+	}
+	return first
+}
+
 // gone accounts for a copy that the runtime holds no more.
 func (m *Machine) gone(mo *model) {
 	mo.unloading = false
@@ -110,6 +118,7 @@ func (m *Machine) gone(mo *model) {
 		return
 	}
 	m.ledger.Unloaded(mo.copyID)
+	mo.rates.Read(m.step.now, mo.copy.Info())
 	mo.use.last = mo.copy.LastUsed()
 	mo.copy = nil
 	m.unname(mo)

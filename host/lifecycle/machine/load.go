@@ -40,15 +40,17 @@ func (m *Machine) ended(mo *model, fault *Fault) {
 	}
 }
 
-// reserve finds memory for a model and has it pulled. While it is pulled its victims are unloaded. order answers who may
-// go, and is asked only if there is not enough free memory. A *modelcache.NoRoomError leaves the model as it was; one
-// that never fits has failed.
-func (m *Machine) reserve(mo *model, order func(*model) []modelcache.CopyID) error {
-	id, need := m.name(mo), m.need(mo)
-	reservation, victims, err := m.ledger.Reserve(id, need, nil)
-	if _, full := errors.AsType[*modelcache.NoRoomError](err); full {
-		reservation, victims, err = m.ledger.Reserve(id, need, order(mo))
-	}
+// reserve finds memory for a model and has it pulled. While it is pulled its victims are unloaded. A
+// *modelcache.NoRoomError leaves the model as it was; one that never fits has failed.
+func (m *Machine) reserve(mo *model) error {
+	need := m.need(mo)
+	m.miss(mo, need)
+	id := m.name(mo)
+	var reservation *modelcache.Reservation
+	out, err := m.makeRoom(mo, func(order []modelcache.CopyID) (victims []modelcache.Victim, err error) {
+		reservation, victims, err = m.ledger.Reserve(id, need, order)
+		return victims, err
+	})
 	if err != nil {
 		m.unname(mo)
 		if never, ok := errors.AsType[*modelcache.NeverFitsError](err); ok {
@@ -61,7 +63,7 @@ func (m *Machine) reserve(mo *model, order func(*model) []modelcache.CopyID) err
 	mo.load = &load{reservation: reservation}
 	mo.files.present = true
 	m.become(mo, Pulling)
-	m.evict(victims)
+	m.evict(out)
 	m.emit(Pull{ID: id, Model: mo.row, Queued: queued})
 	return nil
 }
@@ -76,7 +78,7 @@ func (m *Machine) pulled(ev Pulled) {
 		m.ended(mo, ev.Fault)
 		return
 	}
-	mo.load.artifact = &ev.Artifact
+	mo.load.artifact, mo.load.took = &ev.Artifact, ev.Took
 	mo.estimate = estimate{known: true, bytes: ev.Artifact.Bytes}
 	// advance takes it from here, once the memory is there and it is its turn.
 	m.resize(mo, m.needOnDisk(mo))
@@ -85,16 +87,11 @@ func (m *Machine) pulled(ev Pulled) {
 // resize settles the reservation of a model that is on disk or loaded with what is known of its size by now. False: it
 // has no reservation any more.
 func (m *Machine) resize(mo *model, need modelcache.Resources) bool {
-	order := m.everything
-	if !mo.wanted() {
-		order = m.replaceable
-	}
-	victims, err := mo.load.reservation.Resize(need, nil)
-	if _, full := errors.AsType[*modelcache.NoRoomError](err); full {
-		victims, err = mo.load.reservation.Resize(need, order(mo))
-	}
+	out, err := m.makeRoom(mo, func(order []modelcache.CopyID) ([]modelcache.Victim, error) {
+		return mo.load.reservation.Resize(need, order)
+	})
 	if err == nil {
-		m.evict(victims)
+		m.evict(out)
 		return true
 	}
 	never, hopeless := errors.AsType[*modelcache.NeverFitsError](err)
@@ -181,6 +178,8 @@ func (m *Machine) loadDone(ev LoadDone) {
 		return
 	}
 	mo.load.maxConcurrency = ev.MaxConcurrency
+	mo.load.took += ev.Took
+	mo.cost = mo.load.took
 	need := m.needLoaded(mo, ev.SizeBytes)
 	// Should it have to go again, the next attempt asks for this much from the start.
 	m.history.Add(mo.id, learned{memory: need[modelcache.HostMemory], disk: mo.load.artifact.Bytes})

@@ -23,6 +23,8 @@ type Machine struct {
 	config  Config
 	ledger  *modelcache.Ledger
 	history *simplelru.LRU[string, learned]
+	// former is what is remembered of models that the catalog does not list.
+	former *simplelru.LRU[string, former]
 
 	models map[string]*model
 	copies map[modelcache.CopyID]*model // By model.copyID, where that is not 0.
@@ -33,6 +35,7 @@ type Machine struct {
 	draining   []*model
 	background background
 	due        modelHeap
+	worth      worth
 
 	runtime runtimeState
 	waiting int // Sum of waiters.
@@ -58,29 +61,34 @@ type numbers struct {
 type step struct {
 	now     time.Time
 	effects []Effect
-	// copies is the ledger's snapshot, once taken. It may be stale within the step: the ledger checks again.
+	// copies is the ledger's snapshot, until a copy comes or goes. Requests go on meanwhile: the ledger checks again.
 	copies []modelcache.CopyInfo
 }
 
 // New makes a Machine that knows no model and whose runtime is not ready.
 func New(config Config) *Machine {
 	config = config.withDefaults()
-	history, err := simplelru.NewLRU[string, learned](config.History, nil)
-	if err != nil { // Only for a negative size.
-		history, _ = simplelru.NewLRU[string, learned](DefaultHistory, nil)
-	}
 	m := &Machine{
 		config:  config,
 		ledger:  modelcache.New(config.Capacity),
 		models:  make(map[string]*model),
 		copies:  make(map[modelcache.CopyID]*model),
-		history: history,
+		history: newLRU[learned](config.History),
+		former:  newLRU[former](config.History),
 		due:     modelHeap{kind: byDue, before: func(a, b *model) bool { return a.due.Before(b.due) }},
 	}
 	m.background.unsized = modelHeap{kind: unsized, before: worthMore}
 	m.background.sized = modelHeap{kind: sized, before: worthMore}
 	m.background.standby = modelHeap{kind: standby, before: worthMore}
 	return m
+}
+
+func newLRU[V any](size int) *simplelru.LRU[string, V] {
+	if size < 1 {
+		size = DefaultHistory
+	}
+	lru, _ := simplelru.NewLRU[string, V](size, nil) // Fails for sizes below 1 only.
+	return lru
 }
 
 // Ledger is for reading (Stats, Snapshot), from any goroutine.
@@ -139,6 +147,8 @@ func (m *Machine) Step(now time.Time, event Event) []Effect {
 		m.runtimeLost()
 	case RuntimeForgot:
 		m.runtimeForgot(event)
+	case Survey:
+		m.survey()
 	case Tick:
 		m.timer = noTime
 	}
@@ -157,6 +167,9 @@ func (m *Machine) become(mo *model, state State) {
 	m.count[mo.state]--
 	m.count[state]++
 	mo.state, mo.since = state, m.step.now
+	if state == Loaded || state == Failed || state == Absent {
+		mo.missed = false
+	}
 	p := Publish{
 		Model: mo.id, State: state, Since: mo.since, Size: mo.size(), LastUsed: mo.lastUse(), Failure: mo.trouble.last,
 	}

@@ -50,7 +50,8 @@ func (s State) String() string {
 // model is what the machine knows of one model. It exists while the catalog lists it, and then until nothing of it is
 // left on this host.
 type model struct {
-	id string
+	id  string
+	key uint64
 	// row is nil once the catalog does not list the model, or not for this host.
 	row   *syncv1.Model
 	state State
@@ -69,8 +70,14 @@ type model struct {
 	waiters []WaiterID
 	arrived uint64
 
+	// missed: Missed has been told of the load under way or waiting.
+	missed bool
+
 	// use is what decides the model's worth while it is not loaded.
 	use usage
+	// rates and cost are of all loads of the model, the last one's cost.
+	rates modelcache.Usage
+	cost  time.Duration
 	// estimate is the size on storage, once asked.
 	estimate estimate
 	trouble  trouble
@@ -88,6 +95,14 @@ type load struct {
 	artifact *Artifact
 	// maxConcurrency of the loaded copy, as the runtime said it.
 	maxConcurrency int
+	// took is how long it was worked at so far.
+	took time.Duration
+}
+
+// former is what is remembered of a model that the catalog does not list any more.
+type former struct {
+	rates modelcache.Usage
+	cost  time.Duration
 }
 
 type usage struct {
@@ -136,6 +151,9 @@ func (mo *model) idleTTL() time.Duration {
 	}
 	return time.Duration(mo.row.GetKnobs().GetIdleTtlMs()) * time.Millisecond
 }
+
+// declared reports whether the model's owner has said how large it is.
+func (mo *model) declared() bool { return mo.row.GetSizeHint().GetHostMemoryBytes() > 0 }
 
 // lastUse is the copy's, or what stands for it.
 func (mo *model) lastUse() time.Time {

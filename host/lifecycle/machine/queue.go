@@ -151,7 +151,7 @@ func (m *Machine) admit() {
 		case refused != nil && !refused.Free.Plus(refused.Evictable).Covers(m.need(mo)):
 			// What was too little for one ahead is too little for this one.
 		default:
-			if none, ok := errors.AsType[*modelcache.NoRoomError](m.reserve(mo, m.everything)); ok {
+			if none, ok := errors.AsType[*modelcache.NoRoomError](m.reserve(mo)); ok {
 				refused = none
 			}
 		}

@@ -14,7 +14,7 @@ func (m *Machine) runtimeReady(ev RuntimeReady) {
 	if m.runtime.ready {
 		m.runtimeLost() // Nobody noticed.
 	}
-	before := m.ledger.Stats().Capacity
+	before := m.ledger.Capacity()
 	capacity := smaller(m.config.Capacity, ev.Limits.Capacity)
 	m.runtime.limits = ev.Limits
 	m.runtime.ready = true
@@ -40,7 +40,7 @@ func smaller(a, b modelcache.Resources) modelcache.Resources {
 // void when it ends.
 func (m *Machine) runtimeLost() {
 	m.runtime.ready = false
-	m.ledger.Reset(m.ledger.Stats().Capacity)
+	m.ledger.Reset(m.ledger.Capacity())
 	for _, id := range slices.Sorted(maps.Keys(m.copies)) {
 		mo := m.copies[id]
 		switch mo.state {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -74,6 +75,9 @@ type script struct {
 	ids       map[string]modelcache.CopyID // "pull a": the id of the last such effect.
 	names     map[modelcache.CopyID]string
 	copies    map[string]*modelcache.Copy
+	// policy is empty for scripts about something else: they go by recency, and are not told of rankings and misses.
+	policy    string
+	decisions uint64
 	out       []string
 }
 
@@ -107,6 +111,40 @@ func runScript(t *testing.T, content string) string {
 		result = append(result, "")
 	}
 	return strings.TrimRight(strings.Join(result, "\n"), "\n") + "\n"
+}
+
+// order is the policy of this script, nil for recency: a copy's Keep is ten times its model's place.
+func (s *script) order() modelcache.Order {
+	if s.policy == "" {
+		return nil
+	}
+	return func(r modelcache.Ranking) (ranked []modelcache.Ranked, decision uint64) {
+		s.decisions++
+		names := strings.Split(s.policy, ",")
+		var rows []string
+		for _, c := range r.Copies {
+			if place := slices.Index(names, c.Model); place >= 0 {
+				ranked = append(ranked, modelcache.Ranked{ID: c.ID, Keep: int32(10 * (place + 1)), Reason: 1000})
+			}
+			row := fmt.Sprintf("%s uses=%d lately=%d cost=%v inflation=%d", c.Model, c.Uses, lately(c.Rate), c.LoadCost, c.Inflation)
+			if !c.May() {
+				row += " barred"
+			}
+			rows = append(rows, row)
+		}
+		purposes := []string{"", "miss", "background", "worth"}
+		s.out = append(s.out, fmt.Sprintf("ranking %d (%s) for %q (%d), free %d", s.decisions, purposes[r.Incoming.Purpose],
+			r.Incoming.Model, r.Incoming.Need[modelcache.HostMemory], r.Free[modelcache.HostMemory]))
+		for _, row := range rows {
+			s.out = append(s.out, "  "+row)
+		}
+		return ranked, s.decisions
+	}
+}
+
+// lately answers how many requests of just now make this rate.
+func lately(rate uint64) int {
+	return int(math.Round(float64(rate) * float64(modelcache.RateHalfLife) / math.Ln2 / float64(modelcache.RateUnit)))
 }
 
 func (s *script) ledger() string {
@@ -170,7 +208,9 @@ func (s *script) run(words []string) {
 	name := args[0]
 	switch command {
 	case "config": // config capacity=100 loads=1 pulls=2 estimates=2 waiters=3 guard=1m; so few that order shows
+		s.policy = opts["order"] // order=b,a,c: so they go, and it is told; any other copy is not spoken of
 		s.m = New(Config{
+			Order:   s.order(),
 			Runtime: "r", Capacity: modelcache.Resources{s.number(opts["capacity"])},
 			Loads: int(s.number(opts["loads"])), Pulls: int(s.number(cmp.Or(opts["pulls"], "2"))),
 			Estimates:       int(s.number(cmp.Or(opts["estimates"], "2"))),
@@ -185,6 +225,10 @@ func (s *script) run(words []string) {
 			Capacity: modelcache.Resources{s.number(opts["capacity"])}, Loads: int(s.number(opts["loads"])),
 			DefaultModelBytes: s.number(opts["default"]),
 		}})
+	case "order": // order b,a,c: another policy
+		s.policy = name
+	case "survey":
+		s.step(Survey{})
 	case "lost":
 		s.step(RuntimeLost{})
 	case "forgot":
@@ -205,9 +249,12 @@ func (s *script) run(words []string) {
 	case "estimated": // estimated a bytes=10 | estimated a bad no such path
 		s.step(Estimated{ID: s.id("estimate", name), Bytes: s.number(opts["bytes"]), Fault: fault(args[1:])})
 	case "pulled":
-		s.step(Pulled{ID: s.id("pull", name), Artifact: Artifact{Path: "/" + name, Bytes: s.number(opts["bytes"])}, Fault: fault(args[1:])})
+		s.step(Pulled{
+			ID: s.id("pull", name), Artifact: Artifact{Path: "/" + name, Bytes: s.number(opts["bytes"])},
+			Took: s.duration(opts["took"]), Fault: fault(args[1:]),
+		})
 	case "loaded":
-		s.step(LoadDone{ID: s.id("load", name), SizeBytes: s.number(opts["size"]), Fault: fault(args[1:])})
+		s.step(LoadDone{ID: s.id("load", name), SizeBytes: s.number(opts["size"]), Took: s.duration(opts["took"]), Fault: fault(args[1:])})
 	case "unloaded":
 		s.step(Unloaded{ID: s.id("unload", name), Fault: fault(args[1:])})
 	case "files-removed":
@@ -306,7 +353,9 @@ func (s *script) id(stage, name string) modelcache.CopyID {
 
 func (s *script) step(ev Event) {
 	for _, effect := range s.m.Step(s.now, ev) {
-		s.out = append(s.out, s.describe(effect))
+		if line := s.describe(effect); line != "" {
+			s.out = append(s.out, line)
+		}
 	}
 }
 
@@ -331,7 +380,20 @@ func (s *script) describe(effect Effect) string {
 	case RemoveFiles:
 		return "remove files of " + e.Model
 	case Evicted:
+		if e.Decision != 0 {
+			return fmt.Sprintf("evict %s, unused for %v, by decision %d: keep %d, reason %d", e.Model, e.Unused, e.Decision, e.Keep, e.Reason)
+		}
 		return fmt.Sprintf("evict %s, unused for %v", e.Model, e.Unused)
+	case Missed:
+		if s.policy == "" {
+			return ""
+		}
+		return fmt.Sprintf("miss %s (%d), %d free, %d copies, %d queued", e.Model.GetId(), e.Need[modelcache.HostMemory],
+			e.Here.Free[modelcache.HostMemory], e.Here.Memory.Copies, e.Here.Models.Queued)
+	case Decided:
+		return fmt.Sprintf("decision %d for %s: %v went, limits %v", e.Decision, e.Model, e.Victims, e.Limits)
+	case Worth:
+		return fmt.Sprintf("worth %v, lately %d", e.Reclaim, lately(e.Rate))
 	case SetTimer:
 		s.timer = e.At
 		if e.At.IsZero() {

@@ -36,21 +36,41 @@ type sim struct {
 	last    WaiterID
 	// leases are requests in flight.
 	leases []*modelcache.Copy
+	// missed are the models whose miss was told and that have not come to rest since.
+	missed map[string]bool
 	trace  []string
 }
 
 const simCapacity = 100
 
 func newSim(t *testing.T, seed uint64) *sim {
+	var order modelcache.Order // By recency, half of the time.
+	if seed%2 == 1 {
+		order = hostile(rand.New(rand.NewPCG(seed, 9)))
+	}
 	return &sim{
 		t: t, r: rand.New(rand.NewPCG(seed, 7)), now: time.Unix(1_700_000_000, 0),
 		m: New(Config{
 			Runtime: "r", Capacity: modelcache.Resources{simCapacity}, Loads: 2, Pulls: 3, Estimates: 2,
-			WaitersPerModel: 4, Waiters: 12, History: 6,
+			WaitersPerModel: 4, Waiters: 12, History: 6, Order: order,
 			Envelope: Envelope{Pause: time.Second, MinResidency: 2 * time.Second, ReloadGuard: 3 * time.Second, EvictionsPerMinute: 8},
 		}),
 		rows: map[string]*syncv1.Model{}, holds: map[string]modelcache.CopyID{}, published: map[string]Publish{},
-		waiters: map[WaiterID]string{}, woken: map[WaiterID]bool{},
+		waiters: map[WaiterID]string{}, woken: map[WaiterID]bool{}, missed: map[string]bool{},
+	}
+}
+
+// hostile is an Order that says anything: nothing, doubles, strangers, one copy for all.
+func hostile(random *rand.Rand) modelcache.Order {
+	return func(r modelcache.Ranking) (ranked []modelcache.Ranked, decision uint64) {
+		for range random.IntN(2*len(r.Copies) + 2) {
+			id := modelcache.CopyID(random.IntN(100))
+			if len(r.Copies) > 0 && random.IntN(3) > 0 {
+				id = r.Copies[random.IntN(len(r.Copies))].ID
+			}
+			ranked = append(ranked, modelcache.Ranked{ID: id, Keep: int32(random.Uint32()), Reason: uint16(random.Uint32())})
+		}
+		return ranked, random.Uint64()
 	}
 }
 
@@ -108,9 +128,18 @@ func (s *sim) perform(effect Effect) {
 	case Publish:
 		s.tracef("  -> %s is %v", e.Model, e.State)
 		s.published[e.Model] = e
+		if e.State == Loaded || e.State == Failed || e.State == Absent {
+			delete(s.missed, e.Model)
+		}
 	case Evicted:
 		if s.published[e.Model].State != Loaded {
 			s.fatalf("evicted %s, which is %v", e.Model, s.published[e.Model].State)
+		}
+	case Missed:
+		if name := e.Model.GetId(); s.missed[name] || s.published[name].State != Queued {
+			s.fatalf("miss of %s told twice, or while it is %v", name, s.published[name].State)
+		} else {
+			s.missed[name] = true
 		}
 	case SetTimer:
 		s.timer = e.At
@@ -235,6 +264,7 @@ func (s *sim) random() {
 		s.change(name)
 	case n < 89:
 		s.step(CredentialsChanged{})
+		s.step(Survey{})
 	case n < 90:
 		s.toggleRuntime()
 	case n < 91:

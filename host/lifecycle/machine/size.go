@@ -47,7 +47,7 @@ func (m *Machine) needOf(mo *model, bytes int64, unknown bool) modelcache.Resour
 // needLoaded is what the loaded copy takes: declared, else reported by the runtime, else as expected.
 func (m *Machine) needLoaded(mo *model, reported int64) modelcache.Resources {
 	need := m.needOnDisk(mo)
-	if declared := mo.row.GetSizeHint().GetHostMemoryBytes() > 0; !declared && reported > 0 {
+	if !mo.declared() && reported > 0 {
 		need[modelcache.HostMemory] = reported
 	}
 	return need

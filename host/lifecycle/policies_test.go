@@ -1,0 +1,125 @@
+package lifecycle
+
+import (
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/wasmesh/wasmesh/host/lifecycle/machine"
+	"github.com/wasmesh/wasmesh/host/modelcache"
+)
+
+// toldPolicies writes down what it hears.
+type toldPolicies struct {
+	mu    sync.Mutex // guards below
+	lines []string
+}
+
+func (p *toldPolicies) add(words ...string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lines = append(p.lines, strings.Join(words, " "))
+}
+
+// take answers what was heard since the last time.
+func (p *toldPolicies) take() []string {
+	synctest.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	lines := p.lines
+	p.lines = nil
+	return lines
+}
+
+func (p *toldPolicies) Missed(missed machine.Missed) { p.add("missed", missed.Model.GetId()) }
+
+func (p *toldPolicies) Ended(modelID string, state machine.State, failure *machine.Failure) {
+	if failure != nil {
+		p.add(modelID, state.String(), failure.Message)
+		return
+	}
+	p.add(modelID, state.String())
+}
+
+func (p *toldPolicies) Decided(decided machine.Decided) {
+	p.add("evicted", strings.Join(decided.Victims, ","), "for", decided.Model)
+}
+
+// Policies hear of every miss once, however many requests wait, of how it ended, and of what a ranking led to.
+func TestPoliciesHearWhatCameOfIt(t *testing.T) {
+	config := capacity(2)
+	var mu sync.Mutex // guards last
+	last := map[string]modelcache.Candidate{}
+	config.Machine.Order = func(r modelcache.Ranking) (ranked []modelcache.Ranked, decision uint64) {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, c := range r.Copies {
+			last[c.Model] = c
+			// In the order of their names, the last first.
+			ranked = append(ranked, modelcache.Ranked{ID: c.ID, Keep: -int32(c.Model[0])})
+		}
+		return ranked, 1
+	}
+	run(t, config, func(t *testing.T, h *host) {
+		expect := func(want ...string) {
+			t.Helper()
+			if got := h.told.take(); !reflect.DeepEqual(got, want) {
+				t.Errorf("told %q, want %q", got, want)
+			}
+		}
+		h.catalog("a", "b", "c", "broken")
+		h.runtime.program(func() { h.runtime.loadErr["broken"] = errPickle })
+		expect()
+
+		var group sync.WaitGroup
+		for range 20 {
+			group.Go(func() { h.use("b") })
+		}
+		group.Wait()
+		expect("missed b", "b loaded")
+		h.use("b")
+		expect()
+		h.use("a")
+		expect("missed a", "a loaded")
+
+		h.use("c") // a is the least recently used, b what the policy says.
+		expect("missed c", "evicted b for c", "b absent", "c loaded")
+		mu.Lock()
+		if b := last["b"]; b.LoadCost != h.runtime.loadTime || b.Rate == 0 || b.Uses != 21 {
+			t.Errorf("the policy was told of b: %+v", b)
+		}
+		mu.Unlock()
+
+		if _, err := h.acquire("broken"); err == nil {
+			t.Error("a broken model was loaded")
+		}
+		expect("missed broken", "evicted c for broken", "c absent", "broken failed cannot unpickle")
+	})
+}
+
+// What it would cost to make room is known a moment after a model was loaded.
+func TestReclaimCurve(t *testing.T) {
+	config := capacity(4)
+	config.Machine.Order = func(r modelcache.Ranking) (ranked []modelcache.Ranked, decision uint64) {
+		for _, c := range r.Copies {
+			ranked = append(ranked, modelcache.Ranked{ID: c.ID, Keep: 5})
+		}
+		return ranked, 0
+	}
+	run(t, config, func(t *testing.T, h *host) {
+		h.catalog("a", "b")
+		if got := h.ReclaimCurve(); got != (modelcache.Curve{}) {
+			t.Errorf("without a model: %v", got)
+		}
+		h.use("a")
+		h.use("b")
+		time.Sleep(2 * figuresInterval)
+		synctest.Wait()
+		if got, want := h.ReclaimCurve(), (modelcache.Curve{5, 5, 5, 10}); got != want {
+			t.Errorf("curve %v, want %v", got, want)
+		}
+	})
+}

@@ -1,0 +1,190 @@
+package node
+
+import (
+	"log/slog"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/wasmesh/wasmesh/host/lifecycle/machine"
+	"github.com/wasmesh/wasmesh/host/modelcache"
+	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
+	"github.com/wasmesh/wasmesh/wasm-policies/builtin"
+
+	"github.com/wasmesh/wasmesh/sdk/policyabi"
+	"github.com/wasmesh/wasmesh/wasm-policies/hook"
+)
+
+// limits collects which limits were counted.
+type limits struct{ rules []string }
+
+func (l *limits) Decided(syncv1.DecisionOutcome, time.Duration, uint64) {}
+
+func (l *limits) Count(event hook.Event, detail string) {
+	if event == hook.EnvelopeHit {
+		l.rules = append(l.rules, detail)
+	}
+}
+
+// newDecider makes one whose hooks these policies decide.
+func newDecider(t *testing.T, place, evict builtin.Policy) (*decider, *limits) {
+	t.Helper()
+	hits := &limits{}
+	open := func(policy builtin.Policy) *hook.Hook {
+		h, err := hook.New(hook.Config{Hook: policy.Hook, BuiltIn: policy, Host: "h", Observer: hits})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(h.Close)
+		return h
+	}
+	return &decider{
+		host: "h", runtime: "r", started: time.Now(), logger: slog.New(slog.DiscardHandler), placing: map[string]placing{},
+		place: open(place), evict: open(evict),
+	}, hits
+}
+
+func missed(model string) machine.Missed {
+	return machine.Missed{
+		Model: &syncv1.Model{Id: model, Runtimes: []string{"r"}}, Key: 1, Need: modelcache.Resources{10},
+		Here: machine.Figures{Memory: modelcache.Stats{Capacity: modelcache.Resources{100}}, Free: modelcache.Resources{50}},
+	}
+}
+
+// onlyRecord answers the one decision about a model.
+func onlyRecord(t *testing.T, h *hook.Hook, model string) *syncv1.Decision {
+	t.Helper()
+	records := h.Records(hook.Filter{Model: model})
+	if len(records) != 1 {
+		t.Fatalf("%d decisions about %s", len(records), model)
+	}
+	return records[0]
+}
+
+// Where a missed model went, or why it did not come, can be looked up.
+func TestWhatCameOfAMissIsRecorded(t *testing.T) {
+	d, hits := newDecider(t, builtin.Default(policyabi.HookPlace), builtin.Default(policyabi.HookEvict))
+	failure := &machine.Failure{Attempts: 2, Message: "no such bucket"}
+	for model, end := range map[string]struct {
+		state   machine.State
+		failure *machine.Failure
+		want    string
+	}{
+		"loaded": {machine.Loaded, nil, "loaded on h"},
+		"failed": {machine.Failed, failure, "failed to load on h (attempt 2): no such bucket"},
+		"gone":   {machine.Absent, nil, "not loaded on h: nobody waited for it any more"},
+	} {
+		d.Missed(missed(model))
+		if got := onlyRecord(t, d.place, model).GetEffect(); got != "loading on h" {
+			t.Errorf("%s under way: %q", model, got)
+		}
+		d.Ended(model, end.state, end.failure)
+		d.Ended(model, machine.Loaded, nil) // A load that no request missed is not this decision's.
+		record := onlyRecord(t, d.place, model)
+		if record.GetEffect() != end.want {
+			t.Errorf("%s: %q, want %q", model, record.GetEffect(), end.want)
+		}
+		request, err := policyabi.DecodePlaceRequest(record.GetRequest())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(request.Rows) != 1 || request.Rows[0].Name != "h" || request.Rows[0].FreeMemory != 50 ||
+			request.Rows[0].Flags != policyabi.HostFlagSelf|policyabi.HostFlagWarming|policyabi.HostFlagPreferred ||
+			request.Context.Purpose != policyabi.PurposeMiss || request.Context.NeedMemory != 10 {
+			t.Errorf("request %+v", request)
+		}
+	}
+	if len(d.placing) != 0 {
+		t.Errorf("still placing %v", d.placing)
+	}
+	if len(hits.rules) != 0 {
+		t.Errorf("limits hit: %v", hits.rules)
+	}
+}
+
+// A policy that wants no host is told of as a limit, and the request's load goes on.
+func TestAPolicyThatWantsNoHostIsALimit(t *testing.T) {
+	nobody := builtin.Policy{Name: "nobody", Hook: policyabi.HookPlace, Decide: func([]byte) ([]byte, error) { return nil, nil }}
+	d, hits := newDecider(t, nobody, builtin.Default(policyabi.HookEvict))
+	d.Missed(missed("m"))
+	d.Ended("m", machine.Loaded, nil)
+	if got := onlyRecord(t, d.place, "m").GetEffect(); got != "loaded on h; limit: nobody" {
+		t.Errorf("effect %q", got)
+	}
+	if !reflect.DeepEqual(hits.rules, []string{"nobody"}) {
+		t.Errorf("limits %v", hits.rules)
+	}
+}
+
+func TestRankingIsAskedOfTheEvictHook(t *testing.T) {
+	lru, _ := builtin.ByName(policyabi.HookEvict, "lru")
+	d, hits := newDecider(t, builtin.Default(policyabi.HookPlace), lru)
+	now := time.UnixMilli(1_700_000_000_000)
+	r := modelcache.Ranking{
+		Now: now, Free: modelcache.Resources{5}, Capacity: modelcache.Resources{100},
+		Incoming: modelcache.Incoming{Model: "new", Key: 9, Need: modelcache.Resources{30}, Purpose: modelcache.Miss, Declared: true},
+		Copies: []modelcache.Candidate{
+			{CopyInfo: modelcache.CopyInfo{ID: 11, Size: modelcache.Resources{20}, LastUsed: now.Add(-time.Minute), LoadedAt: now.Add(-time.Hour), Uses: 4}, Model: "a", Rate: 3, RateRecent: 2, LoadCost: 1500 * time.Millisecond, Inflation: 8},
+			{CopyInfo: modelcache.CopyInfo{ID: 12, LastUsed: now.Add(-time.Hour), InFlight: 2}, Model: "b"},
+			{CopyInfo: modelcache.CopyInfo{ID: 13, LastUsed: now.Add(-time.Hour), Keep: modelcache.Keep{Pinned: true, Priority: 2}}, Model: "c", Loading: true},
+		},
+	}
+	ranked, decision := d.order(r)
+	keep := map[modelcache.CopyID]int32{}
+	for _, said := range ranked {
+		keep[said.ID] = said.Keep
+	}
+	if len(keep) != 3 || keep[11] >= keep[12] {
+		t.Errorf("of three copies, 12 is in use now and 11 was a minute ago: %+v", ranked)
+	}
+	if decision == 0 {
+		t.Error("the decision has no number")
+	}
+	record := onlyRecord(t, d.evict, "new")
+	request, err := policyabi.DecodeEvictRequest(record.GetRequest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := policyabi.EvictRow{
+		Name: "a", CopyID: 11, SizeMemory: 20, LastUsedMs: now.Add(-time.Minute).UnixMilli(), LoadedAtMs: now.Add(-time.Hour).UnixMilli(),
+		Uses: 4, Rate: 3, RateRecent: 2, LoadMs: 1500, Inflation: 8,
+	}
+	if request.Rows[0] != want {
+		t.Errorf("row %+v, want %+v", request.Rows[0], want)
+	}
+	if b := request.Rows[1]; b.Flags != policyabi.CopyFlagInFlight || b.LastUsedMs != now.UnixMilli() || b.InFlight != 2 {
+		t.Errorf("row of a copy in flight %+v", b)
+	}
+	if c := request.Rows[2]; c.Flags != policyabi.CopyFlagPinned|policyabi.CopyFlagLoading || c.LoadedAtMs != 0 || c.Priority != 2 {
+		t.Errorf("row of a pinned one being loaded %+v", c)
+	}
+	context := policyabi.EvictContext{
+		Name: "new", ModelKey: 9, NeedMemory: 30, FreeMemory: 5, CapacityMemory: 100, Purpose: policyabi.PurposeMiss, Flags: policyabi.ModelFlagDeclared,
+	}
+	if request.Context != context {
+		t.Errorf("context %+v, want %+v", request.Context, context)
+	}
+
+	d.Decided(machine.Decided{Decision: decision, Model: "new", Victims: []string{"a"}, Limits: []machine.Limit{machine.LimitInFlight}})
+	record = onlyRecord(t, d.evict, "a") // Found by its victim.
+	if want := "evicted a on h to make room for new; limit: in-flight"; record.GetEffect() != want {
+		t.Errorf("effect %q, want %q", record.GetEffect(), want)
+	}
+	if !reflect.DeepEqual(hits.rules, []string{"in-flight"}) {
+		t.Errorf("limits %v", hits.rules)
+	}
+}
+
+// A ranking that came to nothing says so.
+func TestARankingThatLedToNothing(t *testing.T) {
+	d, _ := newDecider(t, builtin.Default(policyabi.HookPlace), builtin.Default(policyabi.HookEvict))
+	_, decision := d.order(modelcache.Ranking{
+		Now: time.Now(), Incoming: modelcache.Incoming{Model: "new"},
+		Copies: []modelcache.Candidate{{CopyInfo: modelcache.CopyInfo{ID: 1}, Model: "a"}},
+	})
+	d.Decided(machine.Decided{Decision: decision, Model: "new"})
+	if got := onlyRecord(t, d.evict, "new").GetEffect(); !strings.HasPrefix(got, "evicted nothing on h for new") {
+		t.Errorf("effect %q", got)
+	}
+}
