@@ -17,7 +17,7 @@ NO_DOWNLOADS := 2>&1 | { grep -v '^go: downloading' || true; }
 PROGRAMS := ./sdk/cmd/wasmesh ./host/cmd/wasmesh-host ./controller/cmd/wasmesh-controller ./runtimes/fake/cmd/fake-runtime
 
 # Packages with goroutines of their own: tested with the race detector, too.
-RACE ?= ./host/... ./controller/... ./runtimes/... ./sdk/cmd/...
+RACE ?= ./host/... ./controller/... ./runtimes/... ./sdk/cmd/... ./wasm-policies/...
 
 # What `make bench` runs: a regular expression of benchmarks, and the packages to look in.
 BENCH ?= .
@@ -50,6 +50,25 @@ lint: lint-format lint-vet lint-modules lint-protos generate-check ## check form
 bench: ## run the benchmarks (BENCH=regexp BENCH_PACKAGES=./...); the last line is for programs: "figures: key=value ..."
 	@go test $(GO_FLAGS) -run '^$$' -bench '$(BENCH)' -benchmem $(BENCH_PACKAGES) | awk -f test/tools/figures.awk
 
+.PHONY: bench-policy
+bench-policy: policies ## what a policy costs against the same policy in Go, what its fuel costs, and what a call does; all in one run
+	@go test $(GO_FLAGS) -run '^$$' -bench '^BenchmarkPolicy$$' -benchmem ./wasm-policies/engine | awk -v bare=1 -f test/tools/figures.awk
+
+# What bench-swap does: calls through generations that replace each other meanwhile.
+SWAPS ?= 1000
+CALLS ?= 1e8
+
+.PHONY: bench-swap
+bench-swap: ## replace a policy SWAPS times under CALLS calls, and look for a call that it hurts
+	@go test $(GO_FLAGS) -run '^TestSwapRace$$' -v -swaps $(SWAPS) -calls $(CALLS) -timeout 20m ./wasm-policies/engine
+
+# The trace that bench-eviction replays: a directory or a file, in one of the formats of test/bench/eviction/README.md.
+TRACE ?= test/bench/eviction/traces/azure-functions-2019-500
+
+.PHONY: bench-eviction
+bench-eviction: policies ## replay a trace of requests against the eviction policies (TRACE=DIR); some minutes
+	@go run $(GO_FLAGS) ./test/bench/eviction/cmd/bench-eviction -trace $(TRACE) -modules bin/policies
+
 .PHONY: clean
 clean: ## remove bin/ and .wasmesh/, never the cache that clones share
 	rm -rf bin .wasmesh
@@ -59,7 +78,8 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: generate
-generate: tool-buf tool-protoc-gen-go tool-protoc-gen-go-grpc tool-controller-gen ## generate the Go code of the protos, and deepcopy code and CRDs of the Kubernetes types
+generate: tool-buf tool-protoc-gen-go tool-protoc-gen-go-grpc tool-controller-gen ## generate the Go code of the protos, deepcopy code and CRDs of the Kubernetes types, and codecs, SDKs and docs of the policy ABI
+	@go generate ./sdk/policyabi ./sdk/policy
 	@cd sdk/proto && PATH="$(CURDIR)/bin/tools:$$PATH" buf generate
 	@# No descriptions: with those of a container's fields a CRD is too large for the annotation of kubectl apply.
 	@bin/tools/controller-gen object crd:maxDescLen=0 paths=./sdk/apis/... output:crd:dir=charts/wasmesh/crds
@@ -86,8 +106,8 @@ lint-protos: tool-buf
 	@cd sdk/proto && ../../bin/tools/buf lint
 
 .PHONY: test-deps
-test-deps: ## install what tests need: programs, versitygw, grpcurl, MLServer, sample models
-	@$(MAKE) -j2 quickstart-deps tool-grpcurl
+test-deps: ## install what tests need: programs, versitygw, grpcurl, MLServer, sample models, shipped policies
+	@$(MAKE) -j2 quickstart-deps tool-grpcurl policies
 
 .PHONY: quickstart-deps
 quickstart-deps: build samples tool-versitygw
@@ -100,6 +120,8 @@ runtime-mlserver: ## install MLServer where the launcher looks for runtimes (Pyt
 .PHONY: samples
 samples: runtime-mlserver ## train the sample models
 	@test/samples/install
+
+include wasm-policies/policies.mk
 
 # Tools are pinned in test/tools/<tool>/go.mod.
 tool-%: ## build one tool of test/tools and link it as bin/tools/<tool>

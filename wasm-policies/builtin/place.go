@@ -18,7 +18,7 @@ const placeRanked = 32
 //  7. fewer copies of the model in the zone, then the zone of the host that asks;
 //  8. the key of the host nearest to the model's, so that models spread where nothing else tells hosts apart.
 //
-// A score is minus the keep-value that is lost, as far as 32 bits reach.
+// A score is minus what is lost, in keep-value x MiB, as far as 32 bits reach.
 func PlaceBalanced(v policyabi.PlaceView, a *policyabi.PlaceAnswers) {
 	need := needOf(v.Context())
 	var best [placeRanked]bid

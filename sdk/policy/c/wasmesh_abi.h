@@ -294,10 +294,10 @@ static inline int64_t mesh_place_row_free_slots(mesh_place_row row) { return (in
 static inline int64_t mesh_place_row_capacity_memory(mesh_place_row row) { return (int64_t)mesh__u64(row.r, 40); } /* bytes */
 static inline int64_t mesh_place_row_capacity_device(mesh_place_row row) { return (int64_t)mesh__u64(row.r, 48); } /* bytes */
 static inline int64_t mesh_place_row_capacity_slots(mesh_place_row row) { return (int64_t)mesh__u64(row.r, 56); }
-static inline int64_t mesh_place_row_reclaim_16th(mesh_place_row row) { return (int64_t)mesh__u64(row.r, 64); } /* lost to free 1/16 of the capacity; sum of the lowest keep-values of its evict policy, each at least 0, keep-value */
-static inline int64_t mesh_place_row_reclaim_8th(mesh_place_row row) { return (int64_t)mesh__u64(row.r, 72); } /* lost to free 1/8, keep-value */
-static inline int64_t mesh_place_row_reclaim_4th(mesh_place_row row) { return (int64_t)mesh__u64(row.r, 80); } /* lost to free 1/4, keep-value */
-static inline int64_t mesh_place_row_reclaim_half(mesh_place_row row) { return (int64_t)mesh__u64(row.r, 88); } /* lost to free 1/2, keep-value */
+static inline int64_t mesh_place_row_reclaim_16th(mesh_place_row row) { return (int64_t)mesh__u64(row.r, 64); } /* lost to free 1/16 of the capacity: the lowest keep-values of its evict policy, each at least 0, weighed by the memory that goes with them and added up, keep-value x MiB */
+static inline int64_t mesh_place_row_reclaim_8th(mesh_place_row row) { return (int64_t)mesh__u64(row.r, 72); } /* lost to free 1/8, keep-value x MiB */
+static inline int64_t mesh_place_row_reclaim_4th(mesh_place_row row) { return (int64_t)mesh__u64(row.r, 80); } /* lost to free 1/4, keep-value x MiB */
+static inline int64_t mesh_place_row_reclaim_half(mesh_place_row row) { return (int64_t)mesh__u64(row.r, 88); } /* lost to free 1/2, keep-value x MiB */
 static inline int64_t mesh_place_row_oldest_ms(mesh_place_row row) { return (int64_t)mesh__u64(row.r, 96); } /* last use of its least recently used copy, ms since 1970 */
 static inline int64_t mesh_place_row_started_ms(mesh_place_row row) { return (int64_t)mesh__u64(row.r, 104); } /* start of the host, ms since 1970 */
 static inline uint32_t mesh_place_row_loads_queued(mesh_place_row row) { return (uint32_t)mesh__u32(row.r, 112); }

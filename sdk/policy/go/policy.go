@@ -12,6 +12,7 @@
 //		for i := range r.Len() {
 //			a.Add(i, int32(r.Row(i).FreeMemory()>>20), place.ReasonFree)
 //		}
+//		a.Sort()
 //	}
 //
 //	func main() {}

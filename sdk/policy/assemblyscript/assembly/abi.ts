@@ -552,25 +552,25 @@ export class PlaceRow {
     return rowKnown >= 64 ? load<i64>(changetype<usize>(this), 56) : 0;
   }
 
-  /** lost to free 1/16 of the capacity; sum of the lowest keep-values of its evict policy, each at least 0, keep-value */
+  /** lost to free 1/16 of the capacity: the lowest keep-values of its evict policy, each at least 0, weighed by the memory that goes with them and added up, keep-value x MiB */
   @inline
   get reclaim16th(): i64 {
     return rowKnown >= 72 ? load<i64>(changetype<usize>(this), 64) : 0;
   }
 
-  /** lost to free 1/8, keep-value */
+  /** lost to free 1/8, keep-value x MiB */
   @inline
   get reclaim8th(): i64 {
     return rowKnown >= 80 ? load<i64>(changetype<usize>(this), 72) : 0;
   }
 
-  /** lost to free 1/4, keep-value */
+  /** lost to free 1/4, keep-value x MiB */
   @inline
   get reclaim4th(): i64 {
     return rowKnown >= 88 ? load<i64>(changetype<usize>(this), 80) : 0;
   }
 
-  /** lost to free 1/2, keep-value */
+  /** lost to free 1/2, keep-value x MiB */
   @inline
   get reclaimHalf(): i64 {
     return rowKnown >= 96 ? load<i64>(changetype<usize>(this), 88) : 0;

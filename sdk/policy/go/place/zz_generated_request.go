@@ -171,16 +171,16 @@ func (s Row) CapacityDevice() int64 { return int64(s.r.U64(48)) }
 // CapacitySlots.
 func (s Row) CapacitySlots() int64 { return int64(s.r.U64(56)) }
 
-// Reclaim16th: lost to free 1/16 of the capacity; sum of the lowest keep-values of its evict policy, each at least 0, keep-value.
+// Reclaim16th: lost to free 1/16 of the capacity: the lowest keep-values of its evict policy, each at least 0, weighed by the memory that goes with them and added up, keep-value x MiB.
 func (s Row) Reclaim16th() int64 { return int64(s.r.U64(64)) }
 
-// Reclaim8th: lost to free 1/8, keep-value.
+// Reclaim8th: lost to free 1/8, keep-value x MiB.
 func (s Row) Reclaim8th() int64 { return int64(s.r.U64(72)) }
 
-// Reclaim4th: lost to free 1/4, keep-value.
+// Reclaim4th: lost to free 1/4, keep-value x MiB.
 func (s Row) Reclaim4th() int64 { return int64(s.r.U64(80)) }
 
-// ReclaimHalf: lost to free 1/2, keep-value.
+// ReclaimHalf: lost to free 1/2, keep-value x MiB.
 func (s Row) ReclaimHalf() int64 { return int64(s.r.U64(88)) }
 
 // OldestMs: last use of its least recently used copy, ms since 1970.

@@ -60,10 +60,10 @@ type PlaceRow struct {
 	CapacityMemory int64 // bytes
 	CapacityDevice int64 // bytes
 	CapacitySlots  int64
-	Reclaim16th    int64 // lost to free 1/16 of the capacity; sum of the lowest keep-values of its evict policy, each at least 0, keep-value
-	Reclaim8th     int64 // lost to free 1/8, keep-value
-	Reclaim4th     int64 // lost to free 1/4, keep-value
-	ReclaimHalf    int64 // lost to free 1/2, keep-value
+	Reclaim16th    int64 // lost to free 1/16 of the capacity: the lowest keep-values of its evict policy, each at least 0, weighed by the memory that goes with them and added up, keep-value x MiB
+	Reclaim8th     int64 // lost to free 1/8, keep-value x MiB
+	Reclaim4th     int64 // lost to free 1/4, keep-value x MiB
+	ReclaimHalf    int64 // lost to free 1/2, keep-value x MiB
 	OldestMs       int64 // last use of its least recently used copy, ms since 1970
 	StartedMs      int64 // start of the host, ms since 1970
 	LoadsQueued    uint32

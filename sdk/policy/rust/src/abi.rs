@@ -717,22 +717,22 @@ impl<'a> PlaceRow<'a> {
     pub fn capacity_slots(self) -> i64 {
         self.0.u64(56) as i64
     }
-    /// lost to free 1/16 of the capacity; sum of the lowest keep-values of its evict policy, each at least 0, keep-value
+    /// lost to free 1/16 of the capacity: the lowest keep-values of its evict policy, each at least 0, weighed by the memory that goes with them and added up, keep-value x MiB
     #[inline(always)]
     pub fn reclaim_16th(self) -> i64 {
         self.0.u64(64) as i64
     }
-    /// lost to free 1/8, keep-value
+    /// lost to free 1/8, keep-value x MiB
     #[inline(always)]
     pub fn reclaim_8th(self) -> i64 {
         self.0.u64(72) as i64
     }
-    /// lost to free 1/4, keep-value
+    /// lost to free 1/4, keep-value x MiB
     #[inline(always)]
     pub fn reclaim_4th(self) -> i64 {
         self.0.u64(80) as i64
     }
-    /// lost to free 1/2, keep-value
+    /// lost to free 1/2, keep-value x MiB
     #[inline(always)]
     pub fn reclaim_half(self) -> i64 {
         self.0.u64(88) as i64

@@ -9,6 +9,7 @@ func mostFree(r place.Request, a *place.Answers) {
 	for i := range r.Len() {
 		a.Add(i, int32(r.Row(i).FreeMemory()>>20), place.ReasonFree)
 	}
+	a.Sort()
 }
 
 func main() {}

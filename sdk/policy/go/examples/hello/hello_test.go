@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/wasmesh/wasmesh/sdk/policy/go/place"
@@ -14,8 +15,8 @@ func TestMostFree(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []place.Answer{{Row: 0, Score: 5, Reason: place.ReasonFree}, {Row: 1, Score: 9, Reason: place.ReasonFree}}
-	if len(answers) != 2 || answers[0] != want[0] || answers[1] != want[1] {
+	want := []place.Answer{{Row: 1, Score: 9, Reason: place.ReasonFree}, {Row: 0, Score: 5, Reason: place.ReasonFree}}
+	if !slices.Equal(answers, want) {
 		t.Errorf("answers %v, want %v", answers, want)
 	}
 }

@@ -1,0 +1,2 @@
+// What `import ... from "wasmesh-policy"` means.
+export * from "./assembly/index";

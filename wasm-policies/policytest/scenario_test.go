@@ -1,0 +1,122 @@
+package policytest
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/wasmesh/wasmesh/sdk/policyabi"
+)
+
+// byRow answers every row with its index as the keep-value.
+type byRow struct{}
+
+func (byRow) Decide(_ policyabi.Hook, request Request) ([]byte, uint64, error) {
+	encoded := make([]byte, request.Size())
+	request.Encode(encoded)
+	v, err := policyabi.ViewEvict(encoded)
+	if err != nil {
+		return nil, 0, err
+	}
+	answers := v.Answers()
+	for i := range v.Len() {
+		answers.Add(i, int32(i), policyabi.ReasonRecency)
+	}
+	h := v.Header()
+	start := int(h.ResponseOff())
+	return encoded[start : start+answers.Len()], 7, nil
+}
+
+const threeCopies = `
+name: rows go in their order
+hook: evict
+now: 2026-01-01T12:00:00Z
+context: {need_memory: 10, purpose: Miss, flags: [Pinned]}
+rows:
+  - {name: a, last_used_ms: -5m, flags: [InFlight, Loading]}
+  - {name: b, last_used_ms: 2026-01-01T11:00:00Z, priority: -3}
+  - {name: c, rate: 12}
+want: {order: [a, b, c]}
+`
+
+func TestScenarioFillsTheRequest(t *testing.T) {
+	scenarios, err := Parse("x.yaml", []byte(threeCopies))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := scenarios[0].Request.(*policyabi.EvictRequest)
+	const noon = 1767268800000
+	if r.Header.NowMs != noon || r.Context.NeedMemory != 10 || r.Context.Purpose != policyabi.PurposeMiss || r.Context.Flags != policyabi.ModelFlagPinned {
+		t.Errorf("header %+v, context %+v", r.Header, r.Context)
+	}
+	if a := r.Rows[0]; a.LastUsedMs != noon-300_000 || a.Flags != policyabi.CopyFlagInFlight|policyabi.CopyFlagLoading || a.Name != "a" {
+		t.Errorf("first row %+v", a)
+	}
+	if b := r.Rows[1]; b.LastUsedMs != noon-3_600_000 || b.Priority != -3 {
+		t.Errorf("second row %+v", b)
+	}
+}
+
+func TestRunComparesOrders(t *testing.T) {
+	for _, c := range []struct {
+		want   string
+		passes bool
+	}{
+		{"{order: [a, b, c]}", true},
+		{"{order: [b, a, c]}", false},
+		{"{first: a}", true},
+		{"{first: c}", false},
+		{"{abstain: true}", false},
+	} {
+		scenarios, err := Parse("x.yaml", []byte(strings.Replace(threeCopies, "{order: [a, b, c]}", c.want, 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		result := Run(byRow{}, scenarios[0])
+		if result.Passed != c.passes {
+			t.Errorf("want %s: passed is %v (%s)", c.want, result.Passed, result.Why)
+		}
+		if !c.passes {
+			var table strings.Builder
+			if err := result.WriteTable(&table); err != nil || !strings.HasPrefix(table.String(), "FAILED  rows go in their order: ") {
+				t.Errorf("table %q, error %v", &table, err)
+			}
+		}
+	}
+}
+
+func TestBadScenariosNameTheField(t *testing.T) {
+	for _, c := range []struct{ from, to, says string }{
+		{"hook: evict", "hook: evoke", `"evoke" is none of place, evict, status`},
+		{"rate: 12", "rte: 12", `rows[2]: no field is named "rte"`},
+		{"rate: 12", "rate: -12", "does not fit"},
+		{"rate: 12", "rate: 1.5", "not an integer"},
+		{"purpose: Miss", "purpose: Mess", `"Mess" is not a value of Purpose`},
+		{"[Pinned]", "[Pined]", `"Pined" is not a value of ModelFlag`},
+		{"last_used_ms: -5m", "last_used_ms: yesterday", `"yesterday" is neither a time`},
+		{"order: [a, b, c]", "order: [a, x]", `no row is named "x"`},
+		{"now: 2026-01-01T12:00:00Z", "nou: 1", "nou"},
+	} {
+		_, err := Parse("x.yaml", []byte(strings.Replace(threeCopies, c.from, c.to, 1)))
+		if err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), "x.yaml") {
+			t.Errorf("%s: error %v does not say %q", c.to, err, c.says)
+		}
+	}
+}
+
+// The scenarios of shipped policies can be read.
+func TestShippedScenarios(t *testing.T) {
+	dirs, err := filepath.Glob("../*/scenarios")
+	if err != nil || len(dirs) == 0 {
+		t.Fatalf("%d directories, error %v", len(dirs), err)
+	}
+	for _, dir := range dirs {
+		scenarios, err := ReadDir(dir)
+		if err != nil {
+			t.Error(err)
+		}
+		if len(scenarios) < 3 {
+			t.Errorf("%s has %d scenarios, want at least 3", dir, len(scenarios))
+		}
+	}
+}
