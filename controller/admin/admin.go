@@ -1,6 +1,6 @@
 // Package admin answers operators' tools and the standalone launcher (wasmesh.admin.v1): objects with their status,
-// models and hosts, Events, and which runtimes must run. It only reads: from the loop what was decided, from the sync
-// server what hosts say.
+// models and hosts, policies and what they decided, Events, and which runtimes must run. It reads: from the loop what was
+// decided, from the sync server what hosts say. The one thing that it changes is which policy decides (RollbackPolicy).
 package admin
 
 import (
@@ -15,6 +15,7 @@ import (
 
 	"github.com/wasmesh/wasmesh/controller/decide"
 	"github.com/wasmesh/wasmesh/controller/reconcile"
+	syncserver "github.com/wasmesh/wasmesh/controller/sync"
 	adminv1 "github.com/wasmesh/wasmesh/sdk/proto/admin/v1"
 	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
 )
@@ -29,6 +30,22 @@ type Decisions interface {
 type Mesh interface {
 	Rows() []*syncv1.Row
 	Hosts() []decide.Host
+	Decisions(context.Context, *syncv1.DecisionsQuery) []syncserver.HostDecisions
+}
+
+// Policies is what decides; *policies.Runner is one.
+type Policies interface {
+	List() ([]*adminv1.ListPoliciesResponse_Policy, []*adminv1.ListPoliciesResponse_Hook)
+	RollBack(ctx context.Context, hook string) (string, error)
+	// Recorded answers what the controller itself has decided.
+	Recorded(*syncv1.DecisionsQuery) []*syncv1.Decision
+}
+
+// Config of a Server.
+type Config struct {
+	Decisions Decisions
+	Mesh      Mesh
+	Policies  Policies
 }
 
 // Server implements adminv1.AdminServiceServer.
@@ -36,10 +53,13 @@ type Server struct {
 	adminv1.UnimplementedAdminServiceServer
 	decisions Decisions
 	mesh      Mesh
+	policies  Policies
 }
 
 // New makes a Server.
-func New(decisions Decisions, mesh Mesh) *Server { return &Server{decisions: decisions, mesh: mesh} }
+func New(c Config) *Server {
+	return &Server{decisions: c.Decisions, mesh: c.Mesh, policies: c.Policies}
+}
 
 // Serve answers on the listener until the context ends. Whoever may connect is trusted: in standalone mode that is the
 // owner of the socket.

@@ -19,8 +19,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/wasmesh/wasmesh/controller/decide"
+	"github.com/wasmesh/wasmesh/controller/policyconfig"
 	"github.com/wasmesh/wasmesh/controller/reconcile"
 	"github.com/wasmesh/wasmesh/controller/source"
+	syncserver "github.com/wasmesh/wasmesh/controller/sync"
 	"github.com/wasmesh/wasmesh/sdk/apis/serving/v1beta1"
 	adminv1 "github.com/wasmesh/wasmesh/sdk/proto/admin/v1"
 	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
@@ -33,7 +35,13 @@ type world struct {
 	changed chan struct{}
 	rows    []*syncv1.Row
 	hosts   []decide.Host
+
+	// recorded by host id, "controller" for itself; asked are the queries.
+	recorded map[string][]*syncv1.Decision
+	asked    []*syncv1.DecisionsQuery
 }
+
+func newServer(w *world) *Server { return New(Config{Decisions: w, Mesh: w, Policies: w}) }
 
 func (w *world) View() (*reconcile.View, <-chan struct{}) {
 	w.mu.Lock()
@@ -53,13 +61,50 @@ func (w *world) Events(decide.Key) []reconcile.Event { return nil }
 func (w *world) Rows() []*syncv1.Row                 { return w.rows }
 func (w *world) Hosts() []decide.Host                { return w.hosts }
 
+func (w *world) List() ([]*adminv1.ListPoliciesResponse_Policy, []*adminv1.ListPoliciesResponse_Hook) {
+	return []*adminv1.ListPoliciesResponse_Policy{{Name: "p", Hook: "evict"}},
+		[]*adminv1.ListPoliciesResponse_Hook{{Hook: "evict", Policy: "p"}}
+}
+
+func (w *world) RollBack(_ context.Context, hook string) (string, error) {
+	switch hook {
+	case "evict":
+		return "evict is decided by the built-in policy", nil
+	case "place":
+		return "", fmt.Errorf("roll back: %w", policyconfig.ErrNothingBefore)
+	}
+	return "", fmt.Errorf("roll back: %w", policyconfig.ErrUnknownHook)
+}
+
+func (w *world) Decisions(_ context.Context, query *syncv1.DecisionsQuery) []syncserver.HostDecisions {
+	w.asked = append(w.asked, query)
+	return []syncserver.HostDecisions{
+		{HostID: "h", Decisions: w.about("h", query)},
+		{HostID: "mute", Problem: "no answer within 5s"},
+	}
+}
+
+func (w *world) Recorded(query *syncv1.DecisionsQuery) []*syncv1.Decision {
+	return w.about("controller", query)
+}
+
+// about answers what was recorded of the query's model.
+func (w *world) about(host string, query *syncv1.DecisionsQuery) (found []*syncv1.Decision) {
+	for _, d := range w.recorded[host] {
+		if query.ModelId == "" || d.ModelId == query.ModelId || slices.Contains(d.Victims, query.ModelId) {
+			found = append(found, d)
+		}
+	}
+	return found
+}
+
 // serve runs a server on the world; within a synctest bubble.
 func serve(t *testing.T, w *world) adminv1.AdminServiceClient {
 	t.Helper()
 	listener := bufconn.Listen(1 << 20)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- New(w, w).Serve(ctx, listener) }()
+	go func() { done <- newServer(w).Serve(ctx, listener) }()
 	conn, err := grpc.NewClient("passthrough:///admin", grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) { return listener.Dial() }))
 	if err != nil {
@@ -187,7 +232,7 @@ func TestListModelsJoinsHosts(t *testing.T) {
 			{Hello: &syncv1.Hello{Namespace: "other", HostId: "o"}, Connected: true, Copies: loaded},
 		},
 	}
-	got, err := New(w, w).ListModels(t.Context(), &adminv1.ListModelsRequest{Alias: "a"})
+	got, err := newServer(w).ListModels(t.Context(), &adminv1.ListModelsRequest{Alias: "a"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,14 +16,7 @@ func explain(c change, s standing) (reason, message string) {
 	if !s.available {
 		return explainUnavailable(c, s)
 	}
-	switch s.active {
-	case v1beta1.Loaded:
-		message = "The model is loaded"
-	case v1beta1.Loading:
-		message = "A copy of the model is being loaded, requests wait for it"
-	default:
-		message = "No copy of the model is in memory, the next request loads it"
-	}
+	message = ofState(s.active)
 	switch s.transition {
 	case v1beta1.InProgress:
 		message += "; the model of the changed spec is on its way"
@@ -33,6 +26,19 @@ func explain(c change, s standing) (reason, message string) {
 		message += invalidSpec(s)
 	}
 	return string(s.active), message
+}
+
+// ofState says what a state means.
+func ofState(state v1beta1.ModelState) string {
+	switch state {
+	case v1beta1.Loaded:
+		return "The model is loaded"
+	case v1beta1.Loading:
+		return "A copy of the model is being loaded, requests wait for it"
+	case v1beta1.Pending:
+		return "No host has taken note of the model yet"
+	}
+	return "No copy of the model is in memory, the next request loads it"
 }
 
 func invalidSpec(s standing) string { return "; the changed spec is invalid: " + s.failure.Message }
@@ -52,7 +58,7 @@ func explainUnavailable(c change, s standing) (reason, message string) {
 		return string(s.failure.Reason), s.failure.Message
 	}
 	r := c.active.reading
-	reason, message = string(v1beta1.Pending), "No host has taken note of the model yet"
+	reason, message = string(s.active), ofState(s.active)
 	if r.failure != nil {
 		reason, message = string(r.failure.Reason), r.failure.Message+missing(r)
 		if r.complaint != "" {

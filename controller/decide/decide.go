@@ -5,7 +5,8 @@
 // Invariants:
 //   - Equal Inputs give equal Outputs, and an Output that was applied gives, decided again, nothing new to do.
 //   - No object, however wrong, changes the rows or the status of another.
-//   - A model that answers under a name is only given up for one that is loaded, or when it cannot answer itself.
+//   - A model that answers under a name is only given up for one that is loaded, or when it cannot answer itself. A status
+//     policy has no part in that.
 //
 // An Output shares memory with its Input; both are never changed.
 package decide
@@ -41,6 +42,7 @@ type decision struct {
 	in    Input
 	world *world
 	out   Output
+	statusScratch
 }
 
 // decide does everything that follows from one object.
@@ -53,7 +55,7 @@ func (d *decision) decide(a *alias) {
 		d.out.Events = append(d.out.Events, switchedEvent(a.key, c))
 	}
 	if d.in.Settled || c.hopeless() {
-		after := a.standing(c, d.in.Now)
+		after := a.standing(c, d.judge(ns, a, c), d.in.Now)
 		d.out.Events = append(d.out.Events, transitionEvents(a.key, step{a.before, after, c})...)
 		d.write(a, after)
 	}

@@ -17,8 +17,9 @@ type candidate struct {
 	// unsupported says why model.Runtimes is empty, and shortfall what was asked for and what there is; "" when unknown.
 	unsupported *resolve.Reason
 	shortfall   string
-	tally       tally
-	reading     reading
+	evidence    evidence
+	// reading is the built-in policy's until judge has asked for the one that counts.
+	reading reading
 }
 
 // change is how far an alias is from its spec.
@@ -78,6 +79,8 @@ func (d *decision) replace(ns *namespace, a *alias, active, target *candidate) c
 		absences: d.in.Settled && ns.complete,
 	}
 	d.examineTarget(ns, a, target, s.refused)
+	d.standard(ns, a, active)
+	d.standard(ns, a, target)
 	if s.targetAnswers() || s.activeIsLost() || s.nothingToKeep() {
 		d.examine(ns, target, a.before.target)
 		return change{transition: v1beta1.UpToDate, active: target, switchedFrom: active.model.Id}
@@ -86,7 +89,7 @@ func (d *decision) replace(ns *namespace, a *alias, active, target *candidate) c
 	if target.reading.state == v1beta1.FailedToLoad {
 		c.transition = v1beta1.BlockedByFailedLoad
 	}
-	if s.refused || target.tally.blamesModel() {
+	if s.refused || target.evidence.tally.blamesModel() {
 		c.refused = target.model.Id
 	}
 	return c
@@ -102,19 +105,19 @@ type situation struct {
 }
 
 // targetAnswers: there is a copy of the target to answer, somewhere.
-func (s situation) targetAnswers() bool { return s.target.tally.loaded > 0 }
+func (s situation) targetAnswers() bool { return s.target.evidence.tally.loaded > 0 }
 
 // activeIsLost: the active model cannot answer, and the target may be able to. One that is known to fail is no better,
 // and the active model may fail for a passing reason.
 func (s situation) activeIsLost() bool {
-	return s.absences && !s.active.tally.live() && s.active.reading.state == v1beta1.FailedToLoad &&
+	return s.absences && !s.active.evidence.tally.live() && s.active.reading.state == v1beta1.FailedToLoad &&
 		!s.refused && s.target.reading.state != v1beta1.FailedToLoad
 }
 
 // nothingToKeep: neither model is in memory, so that the next request loads one in any case, and it may as well be the
 // one that is wanted. A target that was refused reads FailedToLoad, not Standby.
 func (s situation) nothingToKeep() bool {
-	return s.absences && !s.active.tally.live() && s.target.reading.state == v1beta1.Standby
+	return s.absences && !s.active.evidence.tally.live() && s.target.reading.state == v1beta1.Standby
 }
 
 // declared makes a candidate of what a spec asks for.
@@ -156,19 +159,18 @@ func withRuntimes(m *syncv1.Model, names []string) *syncv1.Model {
 	}
 }
 
-// examine reads the state of a model that answers. previous is the state that its status had, "" for none.
+// examine gathers what is known of a model that answers. previous is the state that its status had, "" for none.
 func (d *decision) examine(ns *namespace, c *candidate, previous v1beta1.ModelState) {
-	e := d.evidence(ns, c)
-	e.previous = previous
-	c.tally, c.reading = e.tally, read(e)
+	c.evidence = d.evidence(ns, c)
+	c.evidence.previous = previous
 }
 
-// examineTarget reads the state of a model that is to replace another.
+// examineTarget gathers what is known of a model that is to replace another.
 func (d *decision) examineTarget(ns *namespace, a *alias, c *candidate, refused bool) {
-	e := d.evidence(ns, c)
-	e.target, e.refused = true, refused
-	e.known = a.before.failureOf(c.model.Id)
-	c.tally, c.reading = e.tally, read(e)
+	c.evidence = d.evidence(ns, c)
+	c.evidence.target, c.evidence.refused = true, refused
+	c.evidence.previous = a.before.target
+	c.evidence.known = a.before.failureOf(c.model.Id)
 }
 
 // evidence gathers what hosts say about the model.
@@ -185,8 +187,11 @@ func (d *decision) evidence(ns *namespace, c *candidate) evidence {
 		case !eligible(h, c.model):
 		case h.RuntimeState == syncv1.RuntimeState_RUNTIME_STATE_READY:
 			e.ready = append(e.ready, h)
-		case e.complaint == "":
-			e.complaint = h.RuntimeMessage
+		default:
+			e.unready++
+			if e.complaint == "" {
+				e.complaint = h.RuntimeMessage
+			}
 		}
 	}
 	return e

@@ -28,33 +28,25 @@ func (s standing) failureOf(id string) *v1beta1.FailureInfo {
 	return s.failure
 }
 
-// standing makes the status of what was decided.
-func (a *alias) standing(c change, now time.Time) standing {
-	s := standing{transition: c.transition, active: v1beta1.Pending, failure: a.failure(c, now)}
+// standing makes the status of what was decided and how the status policy reads it.
+func (a *alias) standing(c change, v verdict, now time.Time) standing {
+	s := standing{
+		transition: v.transition, available: v.available,
+		active: v1beta1.Pending, failure: a.failure(c, now),
+	}
 	if c.active != nil {
 		s.active = c.active.reading.state
-		s.available = answers(c.active.reading)
-		s.total, s.failed = c.active.tally.total(), c.active.tally.failed
+		t := c.active.evidence.tally
+		s.total, s.failed = t.total(), t.failed
 	}
 	if c.target != nil {
 		s.target = c.target.reading.state
-		s.total += c.target.tally.total()
-		s.failed += c.target.tally.failed
+		t := c.target.evidence.tally
+		s.total += t.total()
+		s.failed += t.failed
 	}
 	s.reason, s.message = explain(c, s)
 	return s
-}
-
-// answers says that the active model answers a request, or loads for it. The target's troubles are not the active's,
-// and a load that repeats a failed one promises nothing.
-func answers(r reading) bool {
-	switch r.state {
-	case v1beta1.Loaded, v1beta1.Standby:
-		return !r.waiting
-	case v1beta1.Loading:
-		return !r.waiting && r.failure == nil
-	}
-	return false
 }
 
 // standingOfInferenceService reads a status back.

@@ -3,6 +3,7 @@ package decide
 import (
 	"github.com/wasmesh/wasmesh/controller/resolve"
 	"github.com/wasmesh/wasmesh/sdk/apis/serving/v1beta1"
+	"github.com/wasmesh/wasmesh/sdk/policyabi"
 	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
 )
 
@@ -18,6 +19,9 @@ const messageRefused = "The model failed to load before the mesh restarted, and 
 // messageRuntimesGone is about an active model whose runtimes were all removed or disabled after it was declared.
 const messageRuntimesGone = "No ServingRuntime that could hold the active model is left"
 
+// messagePolicy is about a failure that a status policy sees and the controller does not.
+const messagePolicy = "The status policy says so"
+
 // evidence is everything that the state of one model depends on.
 type evidence struct {
 	tally tally
@@ -25,9 +29,11 @@ type evidence struct {
 	unsupported *resolve.Reason
 	// shortfall says what was asked for and what there is, when unsupported.
 	shortfall string
-	// connected is the number of hosts in the namespace, ready those of them that could load the model now.
+	// connected is the number of hosts in the namespace, ready those of them that could load the model now, unready those
+	// that could if their runtime was up.
 	connected int
 	ready     []*Host
+	unready   int
 	// complaint is what a host that could hold the model says of its runtime, which is not ready.
 	complaint string
 	// since is when the model came into the catalog that hosts were sent.
@@ -42,7 +48,7 @@ type evidence struct {
 	known *v1beta1.FailureInfo
 }
 
-// reading is what the evidence says.
+// reading is what a policy makes of the evidence, in words.
 type reading struct {
 	state v1beta1.ModelState
 	// failure explains the state; nil when there is nothing to explain. Its time is set only when a host said it.
@@ -55,92 +61,31 @@ type reading struct {
 	shortfall string
 }
 
-// read goes through ModelMesh's table of states (decodeModelState in its predictor_controller.go) with facts in place of
-// messages. The first rule that knows the state says it.
-func read(e evidence) reading {
-	for _, rule := range []func(evidence) (reading, bool){
-		loaded, unsupported, loading, failed, noHost, noRuntime, considering, refused,
-	} {
-		if r, ok := rule(e); ok {
-			return r
+// read puts a policy's answer about one model into words: the policy says what is wrong, the evidence what to say of it.
+func (e evidence) read(state policyabi.ModelState, code policyabi.Failure) reading {
+	r := reading{state: modelStates[state]}
+	reason, attempted := failureReasons[code], e.tally.loading+e.tally.failed > 0
+	told := e.tally.failureInfo()
+	switch {
+	case code == 0:
+	case e.unsupported != nil && e.unsupported.Code == reason:
+		r.failure, r.shortfall = &v1beta1.FailureInfo{Reason: reason, Message: e.unsupported.Message}, e.shortfall
+	case attempted && told != nil && told.Reason == reason:
+		r.failure = told
+	case code == policyabi.FailureRuntimeUnhealthy && e.connected == 0:
+		r.failure, r.waiting = &v1beta1.FailureInfo{Reason: reason, Message: messageWaitingForHost}, true
+	case code == policyabi.FailureRuntimeUnhealthy && len(e.ready) == 0:
+		r.failure, r.waiting = &v1beta1.FailureInfo{Reason: reason, Message: messageWaitingForRuntime}, true
+		r.complaint = e.complaint
+	case code == policyabi.FailureModelLoadFailed && e.refused:
+		r.failure = &v1beta1.FailureInfo{Reason: reason, Message: messageRefused}
+		if e.known != nil && e.known.Reason == reason {
+			r.failure = e.known
 		}
+	case told != nil && told.Reason == reason:
+		r.failure = told
+	default:
+		r.failure = &v1beta1.FailureInfo{Reason: reason, Message: messagePolicy}
 	}
-	// Every host that could load the model knows of it, and none does.
-	return reading{state: v1beta1.Standby}
-}
-
-// loaded: one copy is enough, whatever became of others.
-func loaded(e evidence) (reading, bool) {
-	return reading{state: v1beta1.Loaded}, e.tally.loaded > 0
-}
-
-// unsupported: copies that are still on their way are about to be given up by their hosts.
-func unsupported(e evidence) (reading, bool) {
-	if e.unsupported == nil {
-		return reading{}, false
-	}
-	return reading{
-		state:     v1beta1.FailedToLoad,
-		failure:   &v1beta1.FailureInfo{Reason: e.unsupported.Code, Message: e.unsupported.Message},
-		shortfall: e.shortfall,
-	}, true
-}
-
-// loading: with the failure of the attempt before, until one succeeds.
-func loading(e evidence) (reading, bool) {
-	return reading{state: v1beta1.Loading, failure: e.tally.failureInfo()}, e.tally.loading > 0
-}
-
-// failed: nothing is under way but the memory of attempts.
-func failed(e evidence) (reading, bool) {
-	return reading{state: v1beta1.FailedToLoad, failure: e.tally.failureInfo()}, e.tally.failed > 0
-}
-
-// noHost: nobody is there to know better, so the model stays what it was. A target was only ever on its way.
-func noHost(e evidence) (reading, bool) {
-	state := e.previous
-	switch {
-	case e.target:
-		state = v1beta1.Loading
-	case state == "":
-		state = v1beta1.Pending
-	}
-	return waiting(state, messageWaitingForHost, ""), e.connected == 0
-}
-
-// noRuntime: the mesh is there, but nothing in it that could load the model.
-func noRuntime(e evidence) (reading, bool) {
-	return waiting(v1beta1.Loading, messageWaitingForRuntime, e.complaint), len(e.ready) == 0
-}
-
-func waiting(state v1beta1.ModelState, message, complaint string) reading {
-	return reading{
-		state:     state,
-		failure:   &v1beta1.FailureInfo{Reason: v1beta1.RuntimeUnhealthy, Message: message},
-		waiting:   true,
-		complaint: complaint,
-	}
-}
-
-// considering: not every host that could load the model has said what it makes of it. New ones are Pending; others do
-// not go back to that, and ModelMesh's users never saw a target Pending: they wait for "" to become Loading.
-func considering(e evidence) (reading, bool) {
-	state := v1beta1.Loading
-	switch {
-	case e.target:
-	case e.previous == "", e.previous == v1beta1.Pending:
-		state = v1beta1.Pending
-	case e.previous == v1beta1.Standby:
-		state = v1beta1.Standby
-	}
-	return reading{state: state}, !consideredBy(e.ready, e.since)
-}
-
-// refused: a target that failed stays failed until it is tried again, though its host has forgotten.
-func refused(e evidence) (reading, bool) {
-	failure := &v1beta1.FailureInfo{Reason: v1beta1.ModelLoadFailed, Message: messageRefused}
-	if e.known != nil && e.known.Reason == v1beta1.ModelLoadFailed {
-		failure = e.known
-	}
-	return reading{state: v1beta1.FailedToLoad, failure: failure}, e.refused
+	return r
 }

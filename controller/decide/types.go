@@ -8,6 +8,7 @@ import (
 
 	"github.com/wasmesh/wasmesh/sdk/apis/serving/v1alpha1"
 	"github.com/wasmesh/wasmesh/sdk/apis/serving/v1beta1"
+	"github.com/wasmesh/wasmesh/sdk/policyabi"
 )
 
 // Key identifies an object: every key of the system is (namespace, kind, name).
@@ -60,6 +61,9 @@ type Input struct {
 	// Settled is false until every host known at start has reported, or 15 s have passed: before it no status is written,
 	// since missing reports would read as missing copies. Only that no runtime can hold a model needs no report.
 	Settled bool
+	// Status says how a status reads: the answer of a status policy that was checked against the ABI, the same for the same
+	// request. It may fill the request's header, and must not keep the request. Nil is the built-in policy.
+	Status func(*policyabi.StatusRequest) policyabi.StatusAnswer
 }
 
 // Endpoints are URLs at which clients reach the mesh. In each, "{namespace}" stands for the object's namespace; an empty
@@ -99,6 +103,8 @@ type Output struct {
 	Runtimes []*adminv1.RuntimePlan
 	// Events to record, in order.
 	Events []Event
+	// Contradictions of Input.Status, in order.
+	Contradictions []Contradiction
 }
 
 // Event is a Kubernetes Event about one object.

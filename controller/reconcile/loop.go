@@ -56,9 +56,11 @@ type Restored struct {
 
 // Config of a Loop.
 type Config struct {
-	Source    Source
-	Mesh      *syncserver.Server
-	Store     Store
+	Source Source
+	Mesh   *syncserver.Server
+	Store  Store
+	// Policies is nil where there are none: then the built-in policy decides how statuses read.
+	Policies  Policies
 	Restored  Restored
 	Endpoints decide.Endpoints
 	Logger    *slog.Logger
@@ -73,6 +75,8 @@ type View struct {
 	Warnings []source.Warning
 	// Plan is the runtimes that should run.
 	Plan []*adminv1.RuntimePlan
+	// Annotations says what became of each ConfigMap that holds a policy, such as "evict: programmed 2/2".
+	Annotations map[decide.Key]string
 }
 
 // Loop runs passes. View and Events may be called from any goroutine, Run once.
@@ -89,6 +93,8 @@ type Loop struct {
 	faults   map[decide.Key]string
 	plan     []*adminv1.RuntimePlan
 	known    []syncserver.HostKey
+	// annotations of ConfigMaps.
+	annotations map[decide.Key]string
 	// trouble is why the last pass could not be applied, for operators; empty for none.
 	trouble string
 	// saveStatusesAt is zero when all statuses are saved.
@@ -138,11 +144,16 @@ func (l *Loop) wait(ctx context.Context, next time.Time) bool {
 	if !next.IsZero() {
 		due = time.After(time.Until(next))
 	}
+	var policies <-chan struct{}
+	if l.config.Policies != nil {
+		policies = l.config.Policies.Changed()
+	}
 	select {
 	case <-ctx.Done():
 		return false
 	case <-l.config.Source.Changed():
 	case <-l.config.Mesh.Changed():
+	case <-policies:
 	case <-due:
 	}
 	return true
@@ -160,9 +171,10 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // pass gathers, decides and applies once. It answers when the next is due if nothing happens; zero for never.
 func (l *Loop) pass(now time.Time) (next time.Time) {
 	changed := l.gather(now)
+	changed = l.hearPolicies(now) || changed
 	// Asked before Hosts: a report that arrives in between must not settle what this look has not seen of it.
 	settled := l.config.Mesh.Settled()
-	out := decide.Decide(decide.Input{
+	in := decide.Input{
 		Now:       now,
 		Objects:   l.objects,
 		Hosts:     l.config.Mesh.Hosts(),
@@ -172,7 +184,11 @@ func (l *Loop) pass(now time.Time) (next time.Time) {
 		Faults:    l.faults,
 		Endpoints: l.config.Endpoints,
 		Settled:   settled,
-	})
+	}
+	if l.config.Policies != nil {
+		in.Status = l.config.Policies.Status
+	}
+	out := decide.Decide(in)
 	trouble := ""
 	if err := l.apply(out); err != nil {
 		trouble = err.Error()
@@ -203,6 +219,9 @@ func (l *Loop) gather(now time.Time) bool {
 	}
 	l.objects = l.statuses.onto(snapshot.Objects)
 	l.config.Mesh.SetCredentials(snapshot.StorageConfig)
+	if l.config.Policies != nil {
+		l.config.Policies.Declare(snapshot.ConfigMaps)
+	}
 	return true
 }
 
@@ -230,6 +249,9 @@ func (l *Loop) take(now time.Time, out decide.Output) bool {
 	l.active, l.refused, l.faults = out.Active, out.Refused, out.Faults
 	for _, e := range out.Events {
 		l.events.record(now, e)
+	}
+	if l.config.Policies != nil {
+		l.config.Policies.Contradicted(out.Contradictions)
 	}
 	changed := false
 	if !slices.EqualFunc(l.plan, out.Runtimes, samePlan) {
@@ -275,7 +297,7 @@ func (l *Loop) saveStatuses() error {
 
 // show makes a View of the present state.
 func (l *Loop) show() {
-	view := &View{Objects: l.objects, Raw: l.snapshot.Raw, Warnings: l.snapshot.Warnings, Plan: l.plan}
+	view := &View{Objects: l.objects, Raw: l.snapshot.Raw, Warnings: l.snapshot.Warnings, Plan: l.plan, Annotations: l.annotations}
 	if l.trouble != "" {
 		view.Warnings = append(slices.Clip(view.Warnings), source.Warning{File: "controller", Message: l.trouble})
 	}

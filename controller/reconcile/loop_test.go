@@ -102,14 +102,19 @@ func newBench(t *testing.T, restored Restored, names ...string) (b *bench, stop 
 	}
 	b.declare(names...)
 	b.loop = New(Config{Source: b, Mesh: b.mesh, Store: b, Restored: restored, Logger: slog.New(slog.DiscardHandler)})
-	ctx, cancel := context.WithCancel(t.Context())
+	return b, b.run()
+}
+
+// run starts the loop, which has made its first pass when this returns.
+func (b *bench) run() (stop func()) {
+	ctx, cancel := context.WithCancel(b.t.Context())
 	done := make(chan error, 1)
 	go func() { done <- b.loop.Run(ctx) }()
 	synctest.Wait()
-	return b, func() {
+	return func() {
 		cancel()
 		if err := <-done; err != nil {
-			t.Errorf("run: %v", err)
+			b.t.Errorf("run: %v", err)
 		}
 	}
 }

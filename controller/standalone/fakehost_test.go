@@ -2,6 +2,7 @@ package standalone
 
 import (
 	"context"
+	"crypto/sha256"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,8 @@ type fakeHost struct {
 	hello  *syncv1.Hello
 	cancel context.CancelFunc
 	done   chan struct{}
+	// lazy hosts load nothing.
+	lazy bool
 
 	// Kept from stream to stream, as a host keeps its disk and its memory.
 	rows   map[string]*syncv1.Row
@@ -25,11 +28,14 @@ type fakeHost struct {
 	// loads and unloads of models, in order.
 	history     []string
 	credentials map[string][]byte
+	// modules of policies that it has fetched, by generation; decisions are what it has recorded.
+	modules   map[string][]byte
+	decisions []*syncv1.Decision
 }
 
 func newHost(t *testing.T) *fakeHost {
 	return &fakeHost{
-		t: t, rows: map[string]*syncv1.Row{}, copies: map[string]*syncv1.Copy{},
+		t: t, rows: map[string]*syncv1.Row{}, copies: map[string]*syncv1.Copy{}, modules: map[string][]byte{},
 		hello: &syncv1.Hello{Namespace: "default", HostId: "mlserver-1.x-0", Epoch: 1, Runtime: "mlserver-1.x"},
 	}
 }
@@ -50,7 +56,7 @@ func (h *fakeHost) connect(address string) {
 	go func() {
 		defer close(h.done)
 		defer func() { _ = conn.Close() }()
-		h.follow(stream)
+		h.follow(stream, syncv1.NewSyncServiceClient(conn))
 	}()
 	h.t.Cleanup(h.disconnect)
 }
@@ -63,7 +69,7 @@ func (h *fakeHost) disconnect() {
 
 type hostStream = grpc.BidiStreamingClient[syncv1.ConnectRequest, syncv1.ConnectResponse]
 
-func (h *fakeHost) follow(stream hostStream) {
+func (h *fakeHost) follow(stream hostStream, client syncv1.SyncServiceClient) {
 	say := func(requests ...*syncv1.ConnectRequest) {
 		for _, request := range requests {
 			_ = stream.Send(request) // A broken stream shows at the next Recv.
@@ -93,10 +99,40 @@ func (h *fakeHost) follow(stream hostStream) {
 				}
 			}
 			say(&syncv1.ConnectRequest{Message: &syncv1.ConnectRequest_Fetch{Fetch: fetch}})
+		case *syncv1.ConnectResponse_Policies:
+			say(&syncv1.ConnectRequest{Message: &syncv1.ConnectRequest_Policies{Policies: h.prepare(client, m.Policies)}})
+		case *syncv1.ConnectResponse_Decisions:
+			reply := &syncv1.DecisionsReply{QueryId: m.Decisions.QueryId, Decisions: h.decisions, Done: true}
+			say(&syncv1.ConnectRequest{Message: &syncv1.ConnectRequest_Decisions{Decisions: reply}})
 		case *syncv1.ConnectResponse_Update:
 			say(h.update(m.Update, indexed)...)
 		}
 	}
+}
+
+// prepare fetches what a plan needs, and is ready at once.
+func (h *fakeHost) prepare(client syncv1.SyncServiceClient, plan *syncv1.PolicyPlan) *syncv1.PolicyReport {
+	report := &syncv1.PolicyReport{PlanVersion: plan.Version}
+	for _, e := range plan.Entries {
+		entry := &syncv1.PolicyReport_Entry{Id: e.Generation.Id, Hook: e.Generation.Hook}
+		entry.State = syncv1.GenerationState_GENERATION_STATE_PREFLIGHTED
+		if e.Role == syncv1.PolicyRole_POLICY_ROLE_ACTIVE {
+			entry.State = syncv1.GenerationState_GENERATION_STATE_ACTIVE
+		}
+		var module []byte
+		stream, err := client.GetBlob(context.Background(), &syncv1.GetBlobRequest{Digest: e.Generation.ModuleDigest})
+		for err == nil {
+			var response *syncv1.GetBlobResponse
+			response, err = stream.Recv()
+			module = append(module, response.GetChunk()...)
+		}
+		if sum := sha256.Sum256(module); string(sum[:]) != string(e.Generation.ModuleDigest) {
+			entry.State, entry.Message = syncv1.GenerationState_GENERATION_STATE_FAILED, err.Error()
+		}
+		h.modules[e.Generation.Id] = module
+		report.Entries = append(report.Entries, entry)
+	}
+	return report
 }
 
 func (h *fakeHost) update(u *syncv1.Update, indexed map[string]bool) []*syncv1.ConnectRequest {
@@ -133,7 +169,7 @@ func (h *fakeHost) settle() *syncv1.Report {
 			continue
 		}
 		wanted[model.Id] = true
-		if h.copies[model.Id] != nil {
+		if h.copies[model.Id] != nil || h.lazy {
 			continue
 		}
 		c := &syncv1.Copy{ModelId: model.Id, State: syncv1.CopyState_COPY_STATE_LOADED, StateSinceMs: 1}

@@ -1,5 +1,5 @@
-// Package standalone is the controller without Kubernetes: the directory source, the loop, the stream to hosts and the
-// admin service in one process, with its state in files. cmd/wasmesh-controller runs it; the launcher restarts it.
+// Package standalone is the controller without Kubernetes: the directory source, the loop, policies, the stream to hosts
+// and the admin service in one process, with its state in files. cmd/wasmesh-controller runs it; the launcher restarts it.
 //
 // Everything that it writes lies below its data directory, but for a hosts' socket that is asked for elsewhere: state/
 // outlives it, run/ has the sockets while it runs. Where hosts reach it, its log says; whoever starts it with an address
@@ -8,6 +8,7 @@ package standalone
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 
@@ -15,9 +16,11 @@ import (
 
 	"github.com/wasmesh/wasmesh/controller/admin"
 	"github.com/wasmesh/wasmesh/controller/decide"
+	"github.com/wasmesh/wasmesh/controller/policies"
 	"github.com/wasmesh/wasmesh/controller/reconcile"
 	"github.com/wasmesh/wasmesh/controller/source/directory"
 	syncserver "github.com/wasmesh/wasmesh/controller/sync"
+	"github.com/wasmesh/wasmesh/wasm-policies/engine"
 )
 
 // defaultNamespace is given to objects that name none.
@@ -27,6 +30,8 @@ const defaultNamespace = "default"
 const (
 	stateFolder = "state"
 	runFolder   = "run"
+	// compiledFolder, below the state, has machine code of policies. It may be removed at any time.
+	compiledFolder = "compiled"
 )
 
 // Config of a standalone controller.
@@ -63,8 +68,13 @@ func Run(ctx context.Context, config Config) error {
 		return err
 	}
 	mesh := syncserver.New(syncserver.Config{Term: term, Known: state.Hosts(), Logger: config.Logger})
+	policing, err := openPolicies(ctx, config, state, mesh, term)
+	if err != nil {
+		return err
+	}
+	defer policing.close()
 	loop := reconcile.New(reconcile.Config{
-		Source: objects, Mesh: mesh, Store: state, Restored: state.Restored(),
+		Source: objects, Mesh: mesh, Store: state, Policies: policing.runner, Restored: state.Restored(),
 		Endpoints: config.Endpoints, Logger: config.Logger,
 	})
 	ends, err := listen(config)
@@ -73,15 +83,16 @@ func Run(ctx context.Context, config Config) error {
 	}
 	defer ends.close()
 	config.Logger.Info("controller is up", "term", term, "sync", ends.syncTarget(), "admin", ends.admin.Addr().String())
-	return serve(ctx, parts{objects: objects, mesh: mesh, loop: loop, ends: ends})
+	return serve(ctx, parts{objects: objects, mesh: mesh, policies: policing.runner, loop: loop, ends: ends})
 }
 
 // parts of a running controller.
 type parts struct {
-	objects *directory.Source
-	mesh    *syncserver.Server
-	loop    *reconcile.Loop
-	ends    *endpoints
+	objects  *directory.Source
+	mesh     *syncserver.Server
+	policies *policies.Runner
+	loop     *reconcile.Loop
+	ends     *endpoints
 }
 
 // serve runs the parts until the context ends or one of them does. Whatever ends first, the order is the same: the end of
@@ -96,6 +107,10 @@ func serve(ctx context.Context, p parts) error {
 		return p.objects.Run(deciding)
 	})
 	group.Go(func() error {
+		defer stopDeciding()
+		return p.policies.Run(deciding)
+	})
+	group.Go(func() error {
 		defer stopStreaming()
 		defer stopDeciding()
 		return p.loop.Run(deciding)
@@ -107,7 +122,38 @@ func serve(ctx context.Context, p parts) error {
 	})
 	group.Go(func() error {
 		defer stopDeciding()
-		return admin.New(p.loop, p.mesh).Serve(answering, p.ends.admin)
+		server := admin.New(admin.Config{Decisions: p.loop, Mesh: p.mesh, Policies: p.policies})
+		return server.Serve(answering, p.ends.admin)
 	})
 	return group.Wait()
+}
+
+// policing is the runner of policies with the engine that it uses.
+type policing struct {
+	engine *engine.Engine
+	runner *policies.Runner
+	logger *slog.Logger
+}
+
+func openPolicies(ctx context.Context, config Config, state *State, mesh *syncserver.Server, term uint64) (*policing, error) {
+	e, err := engine.New(engine.Config{CacheDir: filepath.Join(config.DataDir, stateFolder, compiledFolder), Logger: config.Logger})
+	if err != nil {
+		return nil, fmt.Errorf("open policies: %w", err)
+	}
+	runner, err := policies.New(ctx, policies.Config{
+		Namespace: defaultNamespace, Term: term, Engine: e, Mesh: mesh,
+		Store: state, Restored: state.Policies(), Logger: config.Logger,
+	})
+	if err != nil {
+		_ = e.Close() // Nothing was compiled with it.
+		return nil, err
+	}
+	return &policing{engine: e, runner: runner, logger: config.Logger}, nil
+}
+
+func (p *policing) close() {
+	p.runner.Close()
+	if err := p.engine.Close(); err != nil {
+		p.logger.Error("policies are not closed", "error", err)
+	}
 }

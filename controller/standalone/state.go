@@ -24,14 +24,16 @@ const (
 	lockFile     = "lock"
 	termFile     = "term"
 	activeFolder = "active"
-	refusedFile  = "refused.json"
-	statusFile   = "status.json"
-	hostsFile    = "hosts.json"
-	objectsFile  = "objects.json"
+	// policiesFolder has the record of policies and the modules that it names.
+	policiesFolder = "policies"
+	refusedFile    = "refused.json"
+	statusFile     = "status.json"
+	hostsFile      = "hosts.json"
+	objectsFile    = "objects.json"
 )
 
 // State is what the standalone controller keeps where a cluster keeps Kubernetes objects: files below one directory,
-// which one controller at a time owns. It implements reconcile.Store.
+// which one controller at a time owns. It implements reconcile.Store and policies.Store.
 //
 // Invariants: a file is either the old or the new one, whatever crashes; a file that cannot be read counts as absent and
 // is reported, it never keeps the controller from starting.
@@ -46,8 +48,10 @@ type State struct {
 
 // OpenState takes the directory over, making it if need be; Close gives it back.
 func OpenState(path string, logger *slog.Logger) (*State, error) {
-	if err := os.MkdirAll(filepath.Join(path, activeFolder), 0o700); err != nil {
-		return nil, fmt.Errorf("open state: %w", err)
+	for _, folder := range []string{activeFolder, policiesFolder} {
+		if err := os.MkdirAll(filepath.Join(path, folder), 0o700); err != nil {
+			return nil, fmt.Errorf("open state: %w", err)
+		}
 	}
 	lock, err := os.OpenFile(filepath.Join(path, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -69,7 +73,7 @@ func (s *State) Close() error { return s.lock.Close() }
 
 // removeLeftovers of writes that a crash cut short.
 func (s *State) removeLeftovers() {
-	for _, folder := range []string{s.path, filepath.Join(s.path, activeFolder)} {
+	for _, folder := range []string{s.path, filepath.Join(s.path, activeFolder), filepath.Join(s.path, policiesFolder)} {
 		leftovers, _ := filepath.Glob(filepath.Join(folder, temporaryPrefix+"*"))
 		for _, leftover := range leftovers {
 			_ = os.Remove(leftover)

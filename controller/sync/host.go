@@ -21,6 +21,8 @@ type host struct {
 	// shared: Hosts has handed out the map of copies, so it must be copied before the next change.
 	shared bool
 	goneAt time.Time
+	// policies is its last report of them on the present stream; nil for none.
+	policies *syncv1.PolicyReport
 }
 
 // Hosts answers what every host has said of itself, sorted by namespace and id. A host that disconnected keeps what it
@@ -94,7 +96,7 @@ func (s *Server) connect(st *stream) error {
 	if v := st.hello.GetCatalogVersion(); s.catalog.current != nil && compareVersions(v, s.catalog.current.version) <= 0 {
 		h.Acked = v
 	}
-	h.stream, st.host = st, h
+	h.stream, st.host, h.policies = st, h, nil
 	s.streams[st] = true
 	delete(s.known, key)
 	s.hostsChanged()
@@ -107,6 +109,7 @@ func (s *Server) disconnect(st *stream) {
 	defer s.mu.Unlock()
 	st.closed = true
 	delete(s.streams, st)
+	s.abandon(st)
 	if st.host == nil || st.host.stream != st {
 		return
 	}
@@ -122,6 +125,7 @@ func (s *Server) hostsChanged() {
 	s.hostsNumber++
 	s.wakeAll()
 	signal(s.changed)
+	signal(s.policiesChanged)
 	s.advance()
 }
 
@@ -176,6 +180,7 @@ func (s *Server) ack(st *stream, version *syncv1.Version) error {
 func (s *Server) checkSettled(key HostKey, h *host) {
 	if h.Complete && h.Acked.GetTerm() == s.catalog.term {
 		delete(s.expected, key)
+		signal(s.policiesChanged)
 	}
 }
 

@@ -79,8 +79,12 @@ type hostEnd struct {
 	version     *syncv1.Version
 	credentials map[string][]byte
 	hosts       []string
-	err         error
-	silent      bool
+	// plan is the last PolicyPlan, and queries those that nobody has answered.
+	plan    *syncv1.PolicyPlan
+	plans   int
+	queries []*syncv1.DecisionsQuery
+	err     error
+	silent  bool
 	// gate, while not nil, keeps the host from taking what it has received.
 	gate chan struct{}
 }
@@ -214,6 +218,11 @@ func (h *hostEnd) apply(response *syncv1.ConnectResponse) *syncv1.ConnectRequest
 	case *syncv1.ConnectResponse_Credentials:
 		h.log = append(h.log, "credentials")
 		h.credentials = m.Credentials.Storage
+	case *syncv1.ConnectResponse_Policies:
+		h.plan = m.Policies
+		h.plans++
+	case *syncv1.ConnectResponse_Decisions:
+		h.queries = append(h.queries, m.Decisions)
 	case *syncv1.ConnectResponse_Hosts:
 		h.hosts = nil
 		for _, other := range m.Hosts.Hosts {

@@ -37,6 +37,12 @@ func (s *Server) next(st *stream) *response {
 		hosts := s.hostList(st.key.Namespace)
 		return &response{whole: &syncv1.ConnectResponse{Message: &syncv1.ConnectResponse_Hosts{Hosts: hosts}}}
 	}
+	if r := s.nextOfPolicies(st); r != nil {
+		return r
+	}
+	if r := st.nextQuery(); r != nil {
+		return r
+	}
 	return st.nextOfCatalog(s.catalog.current)
 }
 

@@ -91,6 +91,7 @@ func (s *Server) sweep() {
 		s.logger.Warn("hosts from before the restart have not reported", "hosts", len(s.expected))
 		clear(s.expected)
 		signal(s.changed)
+		signal(s.policiesChanged)
 	}
 	for key, until := range s.known {
 		if !now.Before(until) {

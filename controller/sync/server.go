@@ -6,7 +6,7 @@
 //   - Nothing is queued for a host. Each stream remembers which version it has sent and sends the step from there to the
 //     present one, so a slow host costs one reference and gets fewer, larger steps.
 //   - No host hears of a catalog before the first Publish: an empty catalog would unload everything.
-//   - A host receives rows, credentials and hosts of its own namespace only.
+//   - A host receives rows, credentials, hosts and policies of its own namespace only.
 package syncserver
 
 import (
@@ -56,6 +56,8 @@ type Server struct {
 	syncv1.UnimplementedSyncServiceServer
 	logger  *slog.Logger
 	changed chan struct{}
+	// policiesChanged is what changed is, for whoever decides on policies.
+	policiesChanged chan struct{}
 	// timer tells keepDeadlines that one has moved.
 	timer chan struct{}
 	// receivers read from streams; Serve waits for them.
@@ -76,6 +78,10 @@ type Server struct {
 	// known hosts that are not connected, with the time from which on they are not expected any more.
 	known    map[HostKey]time.Time
 	stopping bool
+	policies policyPlans
+	// queries under way, by id.
+	queries     map[uint64]*query
+	queryNumber uint64
 }
 
 // New makes a Server, whose time to settle begins now.
@@ -90,6 +96,9 @@ func New(config Config) *Server {
 		expected: map[HostKey]bool{},
 		settleBy: time.Now().Add(settleTimeout),
 		known:    map[HostKey]time.Time{},
+		queries:  map[uint64]*query{},
+
+		policiesChanged: make(chan struct{}, 1),
 	}
 	for _, key := range config.Known {
 		s.expected[key] = true

@@ -45,8 +45,11 @@ type stream struct {
 	fetching bool
 	// closed streams must not be connected any more.
 	closed bool
-	// Numbers of the credentials and of the list of hosts last sent.
-	credentialsNumber, hostsNumber uint64
+	// Numbers of the credentials, the list of hosts and the policies last sent.
+	credentialsNumber, hostsNumber, policiesNumber uint64
+	// queries are yet to be sent; unanswered ones, those included, are waited for.
+	queries    map[uint64]*syncv1.DecisionsQuery
+	unanswered map[uint64]bool
 }
 
 // Connect implements syncv1.SyncServiceServer. It sends; a goroutine receives, and ends with the stream, right after
@@ -54,7 +57,10 @@ type stream struct {
 func (s *Server) Connect(conn syncv1.SyncService_ConnectServer) error {
 	ctx, cancel := context.WithCancelCause(conn.Context())
 	defer cancel(nil)
-	st := &stream{cancel: cancel, wake: make(chan struct{}, 1)}
+	st := &stream{
+		cancel: cancel, wake: make(chan struct{}, 1),
+		queries: map[uint64]*syncv1.DecisionsQuery{}, unanswered: map[uint64]bool{},
+	}
 	if !s.begin() {
 		return errStopping
 	}
@@ -130,6 +136,12 @@ func (s *Server) handle(st *stream, request *syncv1.ConnectRequest) error {
 		return s.fetch(st, message.Fetch.GetKeys())
 	case *syncv1.ConnectRequest_Report:
 		return s.report(st, message.Report)
+	case *syncv1.ConnectRequest_Policies:
+		s.reportPolicies(st, message.Policies)
+		return nil
+	case *syncv1.ConnectRequest_Decisions:
+		s.reply(st, message.Decisions)
+		return nil
 	case *syncv1.ConnectRequest_Hello:
 		return status.Error(codes.InvalidArgument, "a stream has one Hello only")
 	}

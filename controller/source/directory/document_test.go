@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/wasmesh/wasmesh/controller/source"
 )
 
@@ -92,6 +94,14 @@ func TestWarningsNameLine(t *testing.T) {
 				"  supportedModelFormats:", "  - name: sklearn", `    version: "0"`, "  - name: xgboost", "    version: 1", "  containers: []"),
 			[]source.Warning{{Line: 9, Message: "ServingRuntime r: field spec.supportedModelFormats.version is a number, want a string (put it in quotes); it stays as it was"}},
 		},
+		"no base64": {
+			text("apiVersion: v1", "kind: ConfigMap", "metadata: {name: p}", "data:", "  hooks: evict", "binaryData:", "  p.wasm: AGFz*bQ=="),
+			[]source.Warning{{Line: 7, Message: "ConfigMap p: field binaryData.p.wasm: not base64: illegal base64 data at input byte 4; it stays as it was"}},
+		},
+		"no base64 in a Secret": {
+			text("apiVersion: v1", "kind: Secret", "metadata: {name: storage-config}", "data:", "  a: e30=", `  b: "{}"`),
+			[]source.Warning{{Line: 6, Message: "Secret storage-config: field data.b: not base64: illegal base64 data at input byte 0; it stays as it was"}},
+		},
 		"no such version": {
 			strings.Replace(isvc("a"), "v1beta1", "v1", 1),
 			[]source.Warning{{Line: 1, Message: "InferenceService of apiVersion serving.kserve.io/v1 is not read: write apiVersion: serving.kserve.io/v1beta1; it stays as it was"}},
@@ -175,4 +185,15 @@ func FuzzRead(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestBinaryDataIsDecoded(t *testing.T) {
+	read := read("f.yaml", "default", []byte(text("apiVersion: v1", "kind: ConfigMap", "metadata: {name: p}",
+		"binaryData:", "  p.wasm: |", "    AGFz", "    bQE=")))
+	if len(read.warnings) > 0 || len(read.objects) != 1 {
+		t.Fatalf("read %+v", read)
+	}
+	if got := read.objects[0].typed.(*corev1.ConfigMap).BinaryData["p.wasm"]; string(got) != "\x00asm\x01" {
+		t.Errorf("binaryData %q", got)
+	}
 }

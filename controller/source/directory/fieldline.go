@@ -1,10 +1,13 @@
 package directory
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -17,11 +20,16 @@ type fieldError struct {
 	// found is the JSON type that was found, want the Go type that was wanted.
 	found string
 	want  reflect.Type
+	// problem, if not empty, is what is wrong with a value whose type is right.
+	problem string
 }
 
 func (e *fieldError) Error() string {
 	if len(e.path) == 0 {
 		return fmt.Sprintf("a %s where an object is wanted", e.found)
+	}
+	if e.problem != "" {
+		return fmt.Sprintf("field %s: %s", strings.Join(e.path, "."), e.problem)
 	}
 	return fmt.Sprintf("field %s is a %s, want %s", strings.Join(e.path, "."), e.found, wanted(e.want.Kind()))
 }
@@ -30,6 +38,9 @@ func (e *fieldError) Error() string {
 func explain(err error, data []byte, target any) error {
 	var wrong *json.UnmarshalTypeError
 	if !errors.As(json.Unmarshal(data, target), &wrong) {
+		if e := badBase64(data); e != nil {
+			return e
+		}
 		return err
 	}
 	e := &fieldError{found: wrong.Value, want: wrong.Type}
@@ -40,6 +51,29 @@ func explain(err error, data []byte, target any) error {
 		}
 	}
 	return e
+}
+
+// badBase64 finds the value of a ConfigMap or Secret that should be base64 and is not, the first by name; nil for none. The
+// decoder does not say which one it was.
+func badBase64(data []byte) *fieldError {
+	var object struct {
+		Kind             string
+		Data, BinaryData map[string]any
+	}
+	if json.Unmarshal(data, &object) != nil {
+		return nil
+	}
+	field, values := "binaryData", object.BinaryData
+	if object.Kind == "Secret" {
+		field, values = "data", object.Data
+	}
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		text, _ := values[key].(string)
+		if _, err := base64.StdEncoding.DecodeString(text); err != nil {
+			return &fieldError{path: []string{field, key}, problem: fmt.Sprintf("not base64: %v", err)}
+		}
+	}
+	return nil
 }
 
 // wanted says in YAML's words what a field of a Go kind takes.
