@@ -36,7 +36,7 @@ func Run(ctx context.Context, args []string, streams Streams) error {
 	root.SetErr(&lineWriter{out: streams.Err})
 	var dataDir string
 	root.PersistentFlags().StringVar(&dataDir, "data-dir", defaultDataDir, "directory of the mesh's state, logs and sockets")
-	root.AddCommand(newUp(args[0], &dataDir), newGet(&dataDir), newDescribe(&dataDir), newInfer(&dataDir))
+	root.AddCommand(newUp(args[0], &dataDir), newGet(&dataDir), newDescribe(&dataDir), newInfer(&dataDir), newPolicy(&dataDir), newWhy(&dataDir))
 	return root.ExecuteContext(ctx)
 }
 

@@ -103,6 +103,10 @@ func prepare(config Config) (*launcher, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := noteSources(lock, config.Sources); err != nil {
+		lock.Close()
+		return nil, err
+	}
 	l := &launcher{
 		config: config, paths: paths, lock: lock, ports: &ports{},
 		places: make(map[string]*place), members: make(map[string]*member),

@@ -1,0 +1,57 @@
+package decisions
+
+import (
+	"bufio"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+
+	"google.golang.org/protobuf/encoding/protodelim"
+
+	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
+)
+
+// Limits of a recording that is read: one decision over 10,000 rows takes some 2 MiB.
+const (
+	maxDecisionBytes = 16 << 20
+	maxDecisions     = 1_000_000
+)
+
+// Write makes a recording.
+func Write(w io.Writer, all []*syncv1.Decision) error {
+	zipped := gzip.NewWriter(w)
+	for _, d := range all {
+		if _, err := protodelim.MarshalTo(zipped, d); err != nil {
+			return fmt.Errorf("write recording: %w", err)
+		}
+	}
+	if err := zipped.Close(); err != nil {
+		return fmt.Errorf("write recording: %w", err)
+	}
+	return nil
+}
+
+// Read reads a recording whole. An error says that it is no recording, or damaged.
+func Read(r io.Reader) ([]*syncv1.Decision, error) {
+	zipped, err := gzip.NewReader(r)
+	if err != nil {
+		return nil, fmt.Errorf("read recording: not one that `wasmesh policy record` wrote: %w", err)
+	}
+	var all []*syncv1.Decision
+	buffered := bufio.NewReader(zipped)
+	options := protodelim.UnmarshalOptions{MaxSize: maxDecisionBytes}
+	for {
+		d := new(syncv1.Decision)
+		err := options.UnmarshalFrom(buffered, d)
+		if errors.Is(err, io.EOF) {
+			return all, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read recording: after %d decisions: %w", len(all), err)
+		}
+		if all = append(all, d); len(all) > maxDecisions {
+			return nil, fmt.Errorf("read recording: more than %d decisions", maxDecisions)
+		}
+	}
+}

@@ -1,0 +1,185 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/wasmesh/wasmesh/sdk/proto/inference"
+	"github.com/wasmesh/wasmesh/test/installed"
+)
+
+// apply wraps a module in its ConfigMap and puts it where the mesh reads it.
+func (m *mesh) apply(name, module string, args ...string) {
+	m.t.Helper()
+	if _, err := m.run(append([]string{"policy", "apply", module, "--name", name}, args...)...); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// unapply deletes the ConfigMap.
+func (m *mesh) unapply(name string) {
+	m.t.Helper()
+	if err := os.Remove(filepath.Join(m.sources, name+".yaml")); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// shipped is a module of bin/policies.
+func shipped(t *testing.T, name string) string {
+	t.Helper()
+	return filepath.Join(installed.Root(t), "bin", "policies", name+".wasm")
+}
+
+// untilDecidedBy waits until `policy status` names what decides a hook.
+func (m *mesh) untilDecidedBy(hook, policy string) {
+	m.t.Helper()
+	m.eventually(hook+" is decided by "+policy, func() error {
+		status, err := m.run("policy", "status")
+		if err != nil {
+			return err
+		}
+		for line := range strings.Lines(status) {
+			if fields := strings.Fields(line); len(fields) > 1 && fields[0] == hook && strings.Contains(line, policy+" ") {
+				return nil
+			}
+		}
+		return errors.New(status)
+	})
+}
+
+// untilPhase waits for what became of a ConfigMap and answers its line of `policy status`.
+func (m *mesh) untilPhase(name, phase string) (line string) {
+	m.t.Helper()
+	m.eventually(name+" is "+phase, func() error {
+		status, err := m.run("policy", "status")
+		if err != nil {
+			return err
+		}
+		for line = range strings.Lines(status) {
+			if fields := strings.Fields(line); len(fields) > 2 && fields[0] == name && fields[2] == phase {
+				return nil
+			}
+		}
+		return errors.New(status)
+	})
+	return line
+}
+
+// crowded is a mesh with more models than memory: ten of 30 MiB in 100 MiB.
+func crowded(t *testing.T, args ...string) *mesh {
+	s3 := newStore(t)
+	files := map[string]string{"secret.yaml": s3.secret(), "runtime.yaml": fakeRuntime(100 * mib)}
+	for _, name := range crowd {
+		files[name+".yaml"] = sized(fakeService(name, s3.putFake(name, behaviour{SizeBytes: 30 * mib, LoadMS: 2})), 30*mib)
+	}
+	m := up(t, files, args...)
+	m.untilLoaded(crowd[0])
+	return m
+}
+
+var crowd = []string{"m0", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "m9"}
+
+// evictedNext fills the memory with a model that was used often, long ago, and two that were used once, just now, and
+// answers which of them has to go for a fourth.
+func (m *mesh) evictedNext(client inference.GRPCInferenceServiceClient) string {
+	m.t.Helper()
+	for i, name := range []string{"m1", "m2", "m3", "m4"} {
+		uses := 1
+		if i == 0 {
+			uses = 200
+		}
+		for range uses {
+			if _, err := infer(m.t.Context(), client, name); err != nil {
+				m.t.Fatal(err)
+			}
+		}
+	}
+	models, err := m.run("get", "models")
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	for _, name := range []string{"m1", "m2", "m3"} {
+		for line := range strings.Lines(models) {
+			if strings.Contains(line, " "+name+" ") && !strings.Contains(line, "Loaded") || strings.Contains(line, " "+name+" ") && strings.Contains(line, "NotLoaded") {
+				return name
+			}
+		}
+	}
+	m.t.Fatalf("nobody was evicted:\n%s", models)
+	return ""
+}
+
+// Adding, editing and deleting the ConfigMap changes who is evicted next, a hundred times under load without a failed
+// request.
+func TestPolicySwapsUnderLoad(t *testing.T) {
+	const swaps = 100
+	m := crowded(t)
+	client := m.grpcClient()
+	for _, c := range []struct{ policy, goes string }{{"evict-lru", "m1"}, {"evict-gdsf", "m2"}} {
+		m.apply("who", shipped(t, c.policy))
+		m.untilPhase("who", "Programmed")
+		// What was loaded before goes first: every round starts from the same.
+		for _, name := range crowd[5:8] {
+			if _, err := infer(t.Context(), client, name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if goes := m.evictedNext(client); goes != c.goes {
+			t.Errorf("with %s %s is evicted, want %s", c.policy, goes, c.goes)
+		}
+	}
+
+	running := startLoad(t.Context(), 4, func(ctx context.Context) (*inference.ModelInferResponse, error) {
+		return infer(ctx, client, crowd[rand.IntN(len(crowd))])
+	})
+	for i := range swaps {
+		switch i % 3 {
+		case 0:
+			m.apply("who", shipped(t, "evict-lru"))
+			m.untilPhase("who", "Programmed")
+		case 1:
+			m.apply("who", shipped(t, "evict-cost-aware"))
+			m.untilPhase("who", "Programmed")
+		case 2:
+			m.unapply("who")
+			m.untilDecidedBy("evict", "built-in cost-aware")
+		}
+	}
+	sent, errs := running.stop()
+	t.Logf("%d swaps under %d requests", swaps, sent)
+	if len(errs) > 0 {
+		t.Errorf("%d of %d requests failed, first: %v", len(errs), sent, firstOf(errs))
+	}
+}
+
+// A module that is wrong never decides, or is taken back, and `policy status` says why. Requests do not notice.
+func TestWrongPolicies(t *testing.T) {
+	m := crowded(t)
+	client := m.grpcClient()
+	m.apply("good", shipped(t, "evict-lru"))
+	m.untilPhase("good", "Programmed")
+	running := startLoad(t.Context(), 4, func(ctx context.Context) (*inference.ModelInferResponse, error) {
+		return infer(ctx, client, crowd[rand.IntN(len(crowd))])
+	})
+	for _, c := range []struct{ name, phase, says string }{} {
+		t.Run(c.name, func(t *testing.T) {
+			m := m.in(t)
+			line := m.untilPhase(c.name, c.phase)
+			if !strings.Contains(line, c.says) {
+				t.Errorf("status does not say %q: %s", c.says, line)
+			}
+			m.untilDecidedBy("evict", "good")
+		})
+	}
+	sent, errs := running.stop()
+	if len(errs) > 0 {
+		t.Errorf("%d of %d requests failed, first: %v", len(errs), sent, firstOf(errs))
+	}
+	_ = fmt.Sprint
+}
