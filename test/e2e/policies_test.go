@@ -1,17 +1,20 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/wasmesh/wasmesh/sdk/cmd/wasmesh/author"
 	"github.com/wasmesh/wasmesh/sdk/proto/inference"
 	"github.com/wasmesh/wasmesh/test/installed"
+	"github.com/wasmesh/wasmesh/wasm-policies/hook/hooktest"
 )
 
 // apply wraps a module in its ConfigMap and puts it where the mesh reads it.
@@ -62,7 +65,7 @@ func (m *mesh) untilPhase(name, phase string) (line string) {
 			return err
 		}
 		for line = range strings.Lines(status) {
-			if fields := strings.Fields(line); len(fields) > 2 && fields[0] == name && fields[2] == phase {
+			if fields := strings.Fields(line); len(fields) > 1 && fields[0] == name && slices.Contains(fields[1:], phase) {
 				return nil
 			}
 		}
@@ -158,6 +161,34 @@ func TestPolicySwapsUnderLoad(t *testing.T) {
 	}
 }
 
+// wrong is a module that must not decide for long.
+type wrong struct {
+	name  string
+	wasm  []byte
+	phase string
+	// says is part of the message.
+	says string
+}
+
+func wrongModules() []wrong {
+	live := func(fault hooktest.Fault) []byte { return hooktest.Module{Fault: fault, OnlyLive: true}.Wasm() }
+	trial := func(fault hooktest.Fault) []byte { return hooktest.Module{Fault: fault}.Wasm() }
+	otherABI := bytes.Replace(trial(hooktest.None), []byte{0x41, 0x80, 0x80, 0x04}, []byte{0x41, 0x80, 0x80, 0x08}, 1)
+	hungry := []byte("\x00asm\x01\x00\x00\x00\x05\x04\x01\x00\xe8\x07") // A memory of 1000 pages at least.
+	return []wrong{
+		{"a-noise", bytes.Repeat([]byte{7, 42, 9}, 1000), "Invalid", "no WebAssembly module"},
+		{"a-truncated", trial(hooktest.None)[:60], "Invalid", "format"},
+		{"a-abi", otherABI, "Invalid", "abi"},
+		{"a-hungry", hungry, "Invalid", "memory pages"},
+		{"a-looping", trial(hooktest.Loops), "Invalid", "fuel"},
+		{"a-trapping", trial(hooktest.Traps), "Invalid", "unreachable"},
+		{"a-lying", trial(hooktest.Lies), "Invalid", "row"},
+		{"a-late-loop", live(hooktest.Loops), "RolledBack", "fuel"},
+		{"a-late-trap", live(hooktest.Traps), "RolledBack", "unreachable"},
+		{"a-late-lie", live(hooktest.Lies), "RolledBack", "row"},
+	}
+}
+
 // A module that is wrong never decides, or is taken back, and `policy status` says why. Requests do not notice.
 func TestWrongPolicies(t *testing.T) {
 	m := crowded(t)
@@ -167,19 +198,30 @@ func TestWrongPolicies(t *testing.T) {
 	running := startLoad(t.Context(), 4, func(ctx context.Context) (*inference.ModelInferResponse, error) {
 		return infer(ctx, client, crowd[rand.IntN(len(crowd))])
 	})
-	for _, c := range []struct{ name, phase, says string }{} {
+	for _, c := range wrongModules() {
 		t.Run(c.name, func(t *testing.T) {
 			m := m.in(t)
+			// `policy apply` would refuse it on this side.
+			content, _, err := author.Manifest{Name: c.name, Namespace: "default", Module: c.wasm}.YAML()
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.write(c.name+".yaml", string(content))
 			line := m.untilPhase(c.name, c.phase)
+			t.Log(line)
 			if !strings.Contains(line, c.says) {
 				t.Errorf("status does not say %q: %s", c.says, line)
 			}
+			if c.phase == "Invalid" {
+				m.untilDecidedBy("evict", "good")
+			}
+			m.unapply(c.name)
 			m.untilDecidedBy("evict", "good")
 		})
 	}
 	sent, errs := running.stop()
+	t.Logf("%d requests meanwhile", sent)
 	if len(errs) > 0 {
 		t.Errorf("%d of %d requests failed, first: %v", len(errs), sent, firstOf(errs))
 	}
-	_ = fmt.Sprint
 }
