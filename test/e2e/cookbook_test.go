@@ -18,13 +18,16 @@ func TestPolicyCookbook(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s3 := newStore(t)
 	const name = "example-sklearn-isvc" // What the guide asks about.
-	m := up(t, map[string]string{
-		"secret.yaml": s3.secret(), "runtime.yaml": fakeRuntime(100 * mib),
-		"service.yaml": fakeService(name, s3.putFake(name, behaviour{SizeBytes: mib})),
-	})
-	m.untilLoaded(name)
+	m := crowded(t, name)
+	ask := func(names ...string) {
+		client := m.grpcClient()
+		for _, name := range names {
+			if _, err := infer(t.Context(), client, name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 
 	work := t.TempDir()
 	blocks := shellBlocks(string(guide))
@@ -46,6 +49,7 @@ func TestPolicyCookbook(t *testing.T) {
 		t.Logf("%s\n%s", block, &output)
 		if strings.Contains(block, "policy apply oldest-first\n") {
 			m.untilPhase("oldest-first", "Programmed")
+			ask(append(crowd, name)...) // So that there is something to explain and to replay.
 		}
 	}
 	m.untilPhase("oldest-first", "Suspended")

@@ -74,15 +74,18 @@ func (m *mesh) untilPhase(name, phase string) (line string) {
 	return line
 }
 
-// crowded is a mesh with more models than memory: ten of 30 MiB in 100 MiB.
-func crowded(t *testing.T, args ...string) *mesh {
+// crowded is a mesh with more models than memory: ten of 30 MiB, and those named, in 100 MiB.
+func crowded(t *testing.T, more ...string) *mesh {
 	s3 := newStore(t)
 	files := map[string]string{"secret.yaml": s3.secret(), "runtime.yaml": fakeRuntime(100 * mib)}
-	for _, name := range crowd {
+	for _, name := range slices.Concat(crowd, more) {
 		files[name+".yaml"] = sized(fakeService(name, s3.putFake(name, behaviour{SizeBytes: 30 * mib, LoadMS: 2})), 30*mib)
 	}
-	m := up(t, files, args...)
-	m.untilLoaded(crowd[0])
+	m := up(t, files)
+	m.eventually("a model is loaded", func() error {
+		_, err := infer(t.Context(), m.grpcClient(), crowd[0])
+		return err
+	})
 	return m
 }
 

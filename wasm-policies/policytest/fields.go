@@ -59,8 +59,14 @@ func (f filler) set(field reflect.Value, name string, value any) error {
 		}
 		return nil
 	case float64: // As YAML's numbers come.
+		if field.Kind() == reflect.String {
+			return fmt.Errorf("YAML takes it for the number %v: write it in quotes", value)
+		}
 		return setNumber(field, value)
 	case bool:
+		if field.Kind() == reflect.String {
+			return fmt.Errorf("YAML takes it for %v: write it in quotes", value)
+		}
 		if value {
 			return setNumber(field, 1)
 		}

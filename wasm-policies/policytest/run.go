@@ -63,6 +63,13 @@ func Run(decider Decider, s Scenario) Result {
 	return r
 }
 
+// Failed is the result of a scenario that could not be decided.
+func Failed(s Scenario, why string) Result {
+	r := Result{Scenario: s, Why: why}
+	r.unanswered()
+	return r
+}
+
 // unanswered shows what was wanted, where there is no answer to compare it with.
 func (r *Result) unanswered() {
 	for _, name := range r.Scenario.Rows {

@@ -1,7 +1,9 @@
 package policytest
 
 import (
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -96,6 +98,15 @@ func TestBadScenariosNameTheField(t *testing.T) {
 		{"last_used_ms: -5m", "last_used_ms: yesterday", `"yesterday" is neither a time`},
 		{"order: [a, b, c]", "order: [a, x]", `no row is named "x"`},
 		{"now: 2026-01-01T12:00:00Z", "nou: 1", "nou"},
+		{"{order: [a, b, c]}", "{}", "say either abstain: true, or what it should answer"},
+		{"{order: [a, b, c]}", "{abstain: true, first: a}", "say either abstain: true, or what it should answer"},
+		{"{order: [a, b, c]}", "{order: []}", "say abstain: true"},
+		{"{order: [a, b, c]}", "{order: [a, b]}", "2 of 3 are named"},
+		{"{order: [a, b, c]}", "{order: [a, b, b]}", `"b" is there twice`},
+		{"{order: [a, b, c]}", "{status: {ready: 1}}", "only the hook status"},
+		{"name: c, rate", "name: no, rate", "rows[2].name: YAML takes it for false: write it in quotes"},
+		{"name: c, rate", "name: 7, rate", "YAML takes it for the number 7"},
+		{"name: c, rate", "name: a, rate", `two are named "a"`},
 	} {
 		_, err := Parse("x.yaml", []byte(strings.Replace(threeCopies, c.from, c.to, 1)))
 		if err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), "x.yaml") {
@@ -118,5 +129,91 @@ func TestShippedScenarios(t *testing.T) {
 		if len(scenarios) < 3 {
 			t.Errorf("%s has %d scenarios, want at least 3", dir, len(scenarios))
 		}
+	}
+}
+
+// Every field of the ABI can be written, by the name that it has there.
+func TestFieldsHaveTheirNamesInTheABI(t *testing.T) {
+	schema, err := os.ReadFile("../../sdk/policyabi/offsets.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	structs := map[string]any{
+		"PlaceContext": &policyabi.PlaceContext{}, "PlaceRow": &policyabi.PlaceRow{}, "EvictContext": &policyabi.EvictContext{},
+		"EvictRow": &policyabi.EvictRow{}, "StatusContext": &policyabi.StatusContext{}, "StatusRow": &policyabi.StatusRow{},
+		"StatusAnswer": &policyabi.StatusAnswer{},
+	}
+	set := 0
+	for line := range strings.Lines(string(schema)) {
+		words := strings.Fields(line)
+		if len(words) < 3 || words[0] != "field" {
+			continue
+		}
+		parent, field, _ := strings.Cut(words[1], ".")
+		into, known := structs[parent]
+		if !known || field == "" || strings.HasPrefix(field, "name_") || strings.HasPrefix(field, "reserved") {
+			continue
+		}
+		if err := (filler{}).fields(parent, map[string]any{field: 1.0}, into); err != nil {
+			t.Error(err)
+		}
+		set++
+	}
+	if set < 80 {
+		t.Errorf("offsets.txt has %d fields", set)
+	}
+}
+
+const oneStatus = `
+# What is between documents may be comments only.
+---
+name: a loaded model is ready
+hook: status
+context: {transition: UpToDate}
+rows: [{name: m, loaded: 1}]
+want: {status: {active_state: Loaded, ready: 1}}
+---
+# The end.
+`
+
+// answering gives the same status to whatever is asked.
+type answering struct{ policyabi.StatusAnswer }
+
+func (a answering) Decide(_ policyabi.Hook, request Request) ([]byte, uint64, error) {
+	encoded := make([]byte, request.Size())
+	request.Encode(encoded)
+	v, err := policyabi.ViewStatus(encoded)
+	if err != nil {
+		return nil, 0, err
+	}
+	answers := v.Answers()
+	answers.Set(a.StatusAnswer)
+	return answers.Bytes(), 7, nil
+}
+
+func TestStatusTable(t *testing.T) {
+	scenarios, err := Parse("x.yaml", []byte(oneStatus))
+	if err != nil || len(scenarios) != 1 {
+		t.Fatalf("%d scenarios, error %v", len(scenarios), err)
+	}
+	loaded := policyabi.StatusAnswer{Transition: policyabi.TransitionUpToDate, ActiveState: policyabi.ModelStateLoaded, Ready: 1}
+	if r := Run(answering{loaded}, scenarios[0]); !r.Passed {
+		t.Errorf("failed: %s", r.Why)
+	}
+	loaded.Ready = 0
+	var table strings.Builder
+	if err := Run(answering{loaded}, scenarios[0]).WriteTable(&table); err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for line := range strings.Lines(table.String()) {
+		lines = append(lines, strings.Join(strings.Fields(line), " "))
+	}
+	want := []string{
+		"FAILED a loaded model is ready: another status",
+		"FIELD WANT GOT", "transition UpToDate", "active_state Loaded Loaded", "target_state", "active_failure", "target_failure", "ready 1 0",
+	}
+	if !slices.Equal(lines, want) {
+		t.Errorf("table:\n%s", &table)
 	}
 }

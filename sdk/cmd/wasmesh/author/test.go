@@ -68,9 +68,9 @@ func run(ctx context.Context, module *policytest.Module, s policytest.Scenario) 
 	case ctx.Err() != nil:
 		return policytest.Result{}, err
 	case err != nil:
-		return policytest.Result{Scenario: s, Why: err.Error()}, nil
+		return policytest.Failed(s, err.Error()), nil
 	case !configured.Implements(s.Hook):
-		return policytest.Result{Scenario: s, Why: fmt.Sprintf("the module does not export %s", s.Hook.Export())}, nil
+		return policytest.Failed(s, "the module does not export "+s.Hook.Export()), nil
 	}
 	return policytest.Run(configured, s), nil
 }

@@ -32,7 +32,11 @@ type mesh struct {
 	// events by "<kind>/<namespace>/<name>".
 	events map[string][]*adminv1.ListEventsResponse_Event
 	// changes are what a watch of objects sends after the first list; then it breaks off.
-	changes [][]object
+	changes  [][]object
+	policies *adminv1.ListPoliciesResponse
+	// decisions are answered whatever is asked, each message of its own; asked is what was.
+	decisions []*syncv1.Decision
+	asked     atomic.Pointer[adminv1.ListDecisionsRequest]
 }
 
 type object struct{ namespace, name, json string }

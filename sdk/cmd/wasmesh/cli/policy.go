@@ -1,26 +1,51 @@
 package cli
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
-	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/wasmesh/wasmesh/sdk/cmd/wasmesh/author"
 	"github.com/wasmesh/wasmesh/sdk/cmd/wasmesh/decisions"
 	"github.com/wasmesh/wasmesh/sdk/cmd/wasmesh/printer"
 	adminv1 "github.com/wasmesh/wasmesh/sdk/proto/admin/v1"
+	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
 )
 
-func newPolicyStatus(dataDir *string) *cobra.Command {
-	wide := false
+func newPolicy(dataDir *string) *cobra.Command {
 	command := &cobra.Command{
-		Use:   "status",
-		Short: "Show what decides each hook, and what became of every policy ConfigMap",
-		Args:  cobra.NoArgs,
+		Use:   "policy",
+		Short: "Write, try and run WebAssembly policies: where models go, what is evicted, how status reads",
+		Example: `  wasmesh policy new --lang c oldest-first
+  wasmesh policy build oldest-first
+  wasmesh policy test oldest-first
+  wasmesh policy apply oldest-first`,
+	}
+	command.AddCommand(
+		newPolicyNew(), newPolicyBuild(), newPolicyTest(), newPolicyBench(), newPolicyInspect(), newPolicyApply(dataDir),
+		newPolicyStatus(dataDir), newPolicyRollback(dataDir),
+		newPolicyRecord(dataDir), newPolicyReplay(), newPolicyDiff(),
+	)
+	return command
+}
+
+func newPolicyStatus(dataDir *string) *cobra.Command {
+	output := ""
+	command := &cobra.Command{
+		Use:     "status",
+		Short:   "Show what decides each hook, and what became of every policy ConfigMap",
+		Example: "  wasmesh policy status -o wide",
+		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
+			if err := checkOutput(output); err != nil {
+				return err
+			}
 			client, err := dial(*dataDir)
 			if err != nil {
 				return err
@@ -34,14 +59,23 @@ func newPolicyStatus(dataDir *string) *cobra.Command {
 			if err != nil {
 				return client.explain(err)
 			}
-			return printPolicies(command.OutOrStdout(), answer, wide)
+			return printPolicies(command.OutOrStdout(), answer, output)
 		},
 	}
-	command.Flags().BoolVarP(&wide, "wide", "w", false, "show every host")
+	command.Flags().StringVarP(&output, "output", "o", "table", "table, wide (with every host), json or yaml")
+	_ = command.RegisterFlagCompletionFunc("output", // fails only for a flag that does not exist
+		cobra.FixedCompletions([]string{"table", "wide", "json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))
 	return command
 }
 
-func printPolicies(out io.Writer, answer *adminv1.ListPoliciesResponse, wide bool) error {
+func printPolicies(out io.Writer, answer *adminv1.ListPoliciesResponse, output string) error {
+	if output == "json" || output == "yaml" {
+		object, err := messageObject(answer)
+		if err != nil {
+			return err
+		}
+		return printer.Encode(out, output, []printer.Object{object}, true)
+	}
 	if err := printer.Table(out, hookColumns(), answer.GetHooks(), false); err != nil {
 		return err
 	}
@@ -50,20 +84,20 @@ func printPolicies(out io.Writer, answer *adminv1.ListPoliciesResponse, wide boo
 		return nil
 	}
 	fmt.Fprintln(out)
-	if err := printer.Table(out, policyColumns(time.Now()), answer.GetPolicies(), wide); err != nil {
+	if err := printer.Table(out, policyColumns(time.Now()), answer.GetPolicies(), false); err != nil {
 		return err
 	}
-	if !wide {
-		return nil
-	}
-	fmt.Fprintln(out)
 	var states []hostState
 	for _, p := range answer.GetPolicies() {
 		for _, h := range p.GetHostStates() {
 			states = append(states, hostState{p, h})
 		}
 	}
-	return printer.Table(out, hostStateColumns(), states, true)
+	if output != "wide" || len(states) == 0 {
+		return nil
+	}
+	fmt.Fprintln(out)
+	return printer.Table(out, hostStateColumns(), states, false)
 }
 
 type (
@@ -98,7 +132,12 @@ func policyColumns(now time.Time) []printer.Column[*policy] {
 		{Header: "PHASE", Cell: func(p *policy) string { return phase(p.GetPhase()) }},
 		{Header: "HOSTS", Cell: func(p *policy) string { return fmt.Sprintf("%d/%d", p.GetProgrammed(), p.GetHosts()) }},
 		{Header: "GENERATION", Cell: func(p *policy) string { return p.GetGeneration().GetId() }},
-		{Header: "AGE", Cell: func(p *policy) string { return printer.Age(now, time.UnixMilli(p.GetSinceMs())) }},
+		{Header: "AGE", Cell: func(p *policy) string {
+			if p.GetSinceMs() == 0 {
+				return printer.Age(now, time.Time{})
+			}
+			return printer.Age(now, time.UnixMilli(p.GetSinceMs()))
+		}},
 		{Header: "MESSAGE", Cell: func(p *policy) string { return p.GetMessage() }},
 	}
 }
@@ -140,10 +179,15 @@ func words(enum, prefix string) string {
 
 func newPolicyRollback(dataDir *string) *cobra.Command {
 	return &cobra.Command{
-		Use:   "rollback place|evict|status",
-		Short: "Have a hook decided by what decided it before, until its ConfigMap changes",
-		Args:  cobra.ExactArgs(1),
+		Use:       "rollback place|evict|status",
+		Short:     "Have a hook decided by what decided it before, until its ConfigMap changes",
+		Example:   "  wasmesh policy rollback evict",
+		Args:      cobra.ExactArgs(1),
+		ValidArgs: author.Hooks(),
 		RunE: func(command *cobra.Command, args []string) error {
+			if err := checkHook(args[0]); err != nil {
+				return err
+			}
 			client, err := dial(*dataDir)
 			if err != nil {
 				return err
@@ -162,16 +206,25 @@ func newPolicyRollback(dataDir *string) *cobra.Command {
 func newPolicyRecord(dataDir *string) *cobra.Command {
 	request, file := &adminv1.ListDecisionsRequest{}, ""
 	command := &cobra.Command{
-		Use:   "record -o FILE",
-		Short: "Write the recorded decisions of all hosts and the controller into a file",
-		Args:  cobra.NoArgs,
+		Use:     "record -o FILE",
+		Short:   "Write the recorded decisions of all hosts and the controller into a file",
+		Example: "  wasmesh policy record --hook evict -o decisions.rec",
+		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
+			if err := checkHook(request.GetHook()); request.GetHook() != "" && err != nil {
+				return err
+			}
 			client, err := dial(*dataDir)
 			if err != nil {
 				return err
 			}
 			defer client.close()
-			all, warnings, err := client.decisions(command.Context(), request)
+			var all []*syncv1.Decision
+			var warnings []string
+			err = client.patiently(command.Context(), func() (err error) {
+				all, warnings, err = client.decisions(command.Context(), request)
+				return err
+			})
 			if err != nil {
 				return client.explain(err)
 			}
@@ -179,9 +232,17 @@ func newPolicyRecord(dataDir *string) *cobra.Command {
 				fmt.Fprintln(command.ErrOrStderr(), "Warning:", warning)
 			}
 			if len(all) == 0 {
-				return fmt.Errorf("no decision has been recorded: hosts record each load that needs room, so send requests first")
+				return errors.New("no such decision has been recorded: hosts record loads and evictions, so send requests first")
 			}
-			if err := writeFile(file, func(w io.Writer) error { return decisions.Write(w, all) }); err != nil {
+			var recording bytes.Buffer
+			if err := decisions.Write(&recording, all); err != nil {
+				return err
+			}
+			if file == "-" {
+				_, err = recording.WriteTo(command.OutOrStdout())
+				return err
+			}
+			if err := author.WriteWhole(file, recording.Bytes()); err != nil {
 				return err
 			}
 			fmt.Fprintf(command.OutOrStdout(), "%d decisions written to %s\n", len(all), file)
@@ -189,26 +250,19 @@ func newPolicyRecord(dataDir *string) *cobra.Command {
 		},
 	}
 	flags := command.Flags()
-	flags.StringVarP(&file, "output", "o", "", "file to write")
+	flags.StringVarP(&file, "output", "o", "", "file to write; - is standard output")
 	flags.StringVar(&request.Hook, "hook", "", "only this hook")
 	flags.StringVar(&request.Model, "model", "", "only decisions about this model")
 	flags.Uint32Var(&request.Limit, "limit", 0, "only the newest so many of each host; 0 is all that are kept")
-	_ = command.MarkFlagRequired("output") // fails only for a flag that does not exist
+	// These fail only for a flag that does not exist.
+	_ = command.MarkFlagRequired("output")
+	_ = command.RegisterFlagCompletionFunc("hook", completeHooks)
 	return command
 }
 
-// writeFile leaves no half-written file behind.
-func writeFile(path string, write func(io.Writer) error) error {
-	file, err := os.Create(path)
-	if err != nil {
-		return err
+func checkHook(name string) error {
+	if !slices.Contains(author.Hooks(), name) {
+		return fmt.Errorf("hook %q is none of %s", name, strings.Join(author.Hooks(), ", "))
 	}
-	err = write(file)
-	if closed := file.Close(); err == nil {
-		err = closed
-	}
-	if err != nil {
-		_ = os.Remove(path) // What failed first is what matters.
-	}
-	return err
+	return nil
 }

@@ -11,19 +11,6 @@ import (
 	"github.com/wasmesh/wasmesh/wasm-policies/policytest"
 )
 
-func newPolicy(dataDir *string) *cobra.Command {
-	command := &cobra.Command{
-		Use:   "policy",
-		Short: "Write, try and run WebAssembly policies: where models go, what is evicted, how status reads",
-	}
-	command.AddCommand(
-		newPolicyNew(), newPolicyBuild(), newPolicyTest(), newPolicyBench(), newPolicyInspect(), newPolicyApply(dataDir),
-		newPolicyStatus(dataDir), newPolicyRollback(dataDir),
-		newPolicyRecord(dataDir), newPolicyReplay(), newPolicyDiff(),
-	)
-	return command
-}
-
 func newPolicyNew() *cobra.Command {
 	template := author.Template{}
 	command := &cobra.Command{

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/duration"
+
 	"github.com/wasmesh/wasmesh/sdk/policyabi"
 	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
 )
@@ -25,21 +27,26 @@ type Candidate struct {
 }
 
 // Candidates answers the rows of a request in the order that an answer gives them, the best first: the host to load on,
-// the copy to evict. answer may be another than the recorded one. Rows that it does not name come last.
-func Candidates(request, answer []byte) ([]Candidate, error) {
-	view, err := policyabi.HookOf(request)
+// the copy to evict. answer may be another than the recorded one, or empty: nothing was decided. Rows that it does not
+// name come last. An error says that one of the two is damaged.
+func Candidates(request, answer []byte) (all []Candidate, err error) {
+	hook, err := policyabi.HookOf(request)
+	if err == nil {
+		switch hook {
+		case policyabi.HookPlace:
+			all, err = place(request, answer)
+		case policyabi.HookEvict:
+			all, err = evict(request, answer)
+		case policyabi.HookStatus:
+			all, err = status(request, answer)
+		default:
+			err = fmt.Errorf("hook %v is not known to this program", hook)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("explain decision: %w", err)
 	}
-	switch view {
-	case policyabi.HookPlace:
-		return place(request, answer)
-	case policyabi.HookEvict:
-		return evict(request, answer)
-	case policyabi.HookStatus:
-		return status(answer)
-	}
-	return nil, fmt.Errorf("explain decision: hook %v is not known to this program", view)
+	return all, nil
 }
 
 func place(request, answer []byte) ([]Candidate, error) {
@@ -47,9 +54,11 @@ func place(request, answer []byte) ([]Candidate, error) {
 	if err != nil {
 		return nil, err
 	}
-	answers, err := policyabi.DecodePlaceAnswers(answer, len(r.Rows))
-	if err != nil {
-		return nil, err
+	var answers []policyabi.PlaceAnswer
+	if len(answer) > 0 {
+		if answers, err = policyabi.DecodePlaceAnswers(answer, len(r.Rows)); err != nil {
+			return nil, err
+		}
 	}
 	var all []Candidate
 	named := make([]bool, len(r.Rows))
@@ -69,7 +78,7 @@ func place(request, answer []byte) ([]Candidate, error) {
 
 func hostFacts(row policyabi.PlaceRow) string {
 	facts := []string{
-		fmt.Sprintf("%s free of %s", bytes(row.FreeMemory), bytes(row.CapacityMemory)),
+		fmt.Sprintf("%s free of %s", quantity(row.FreeMemory), quantity(row.CapacityMemory)),
 		fmt.Sprintf("%d copies", row.Copies),
 	}
 	if n := row.LoadsQueued + row.LoadsRunning; n > 0 {
@@ -83,9 +92,11 @@ func evict(request, answer []byte) ([]Candidate, error) {
 	if err != nil {
 		return nil, err
 	}
-	answers, err := policyabi.DecodeEvictAnswers(answer, len(r.Rows))
-	if err != nil {
-		return nil, err
+	var answers []policyabi.EvictAnswer
+	if len(answer) > 0 {
+		if answers, err = policyabi.DecodeEvictAnswers(answer, len(r.Rows)); err != nil {
+			return nil, err
+		}
 	}
 	slices.SortStableFunc(answers, func(a, b policyabi.EvictAnswer) int { // As the host does.
 		return cmp.Or(
@@ -95,6 +106,11 @@ func evict(request, answer []byte) ([]Candidate, error) {
 		)
 	})
 	var all []Candidate
+	if len(answers) == 0 {
+		for _, row := range r.Rows {
+			all = append(all, Candidate{Name: row.Name, Facts: copyFacts(row, r.Header.NowMs)})
+		}
+	}
 	for i, a := range answers {
 		row := r.Rows[a.Row]
 		all = append(all, Candidate{
@@ -105,16 +121,25 @@ func evict(request, answer []byte) ([]Candidate, error) {
 }
 
 func copyFacts(row policyabi.EvictRow, nowMs int64) string {
-	facts := []string{bytes(row.SizeMemory)}
+	facts := []string{quantity(row.SizeMemory)}
 	if row.LastUsedMs > 0 {
 		facts = append(facts, fmt.Sprintf("used %s ago", ago(nowMs-row.LastUsedMs)))
 	}
-	facts = append(facts, perMinute(row.Rate), fmt.Sprintf("load %v", time.Duration(row.LoadMs)*time.Millisecond))
+	facts = append(facts, perMinute(row.Rate))
+	if row.LoadMs > 0 {
+		facts = append(facts, fmt.Sprintf("load %v", time.Duration(row.LoadMs)*time.Millisecond))
+	}
+	if row.InFlight > 0 {
+		facts = append(facts, fmt.Sprintf("%d in flight", row.InFlight))
+	}
 	return strings.Join(append(facts, flags(row.Flags)...), ", ")
 }
 
 // status answers the fields of the one answer; what it was made of is in the request, which has its own words.
-func status(answer []byte) ([]Candidate, error) {
+func status(request, answer []byte) ([]Candidate, error) {
+	if _, err := policyabi.DecodeStatusRequest(request); err != nil || len(answer) == 0 {
+		return nil, err
+	}
 	a, err := policyabi.DecodeStatusAnswer(answer)
 	if err != nil {
 		return nil, err
@@ -155,9 +180,9 @@ func flags[F ~uint16 | ~uint32](all F) []string {
 	return names
 }
 
-func bytes(n int64) string {
+func quantity(n int64) string {
 	const unit = 1024
-	if n < unit {
+	if n < unit { // A ledger that owes memory has less than none.
 		return fmt.Sprintf("%d B", n)
 	}
 	value, suffix := float64(n)/unit, "KiB"
@@ -170,12 +195,19 @@ func bytes(n int64) string {
 	return fmt.Sprintf("%.1f %s", value, suffix)
 }
 
-func ago(ms int64) string {
-	return (time.Duration(ms) * time.Millisecond).Round(100 * time.Millisecond).String()
-}
+func ago(ms int64) string { return duration.HumanDuration(time.Duration(ms) * time.Millisecond) }
 
 // perMinute turns requests per 1e6 s into what people think in.
-func perMinute(rate uint64) string { return fmt.Sprintf("%.3g requests/min", float64(rate)*60/1e6) }
+func perMinute(rate uint64) string {
+	perMinute := float64(rate) * 60 / 1e6
+	switch {
+	case perMinute == 0:
+		return "no requests"
+	case perMinute < 10:
+		return fmt.Sprintf("%.3g requests/min", perMinute)
+	}
+	return fmt.Sprintf("%.0f requests/min", perMinute)
+}
 
 // Outcome is the word for what became of a call, without the enum's prefix.
 func Outcome(d *syncv1.Decision) string {

@@ -3,7 +3,6 @@ package decisions
 import (
 	"bufio"
 	"compress/gzip"
-	"errors"
 	"fmt"
 	"io"
 
@@ -16,6 +15,7 @@ import (
 const (
 	maxDecisionBytes = 16 << 20
 	maxDecisions     = 1_000_000
+	maxBytes         = 2 << 30
 )
 
 // Write makes a recording.
@@ -39,16 +39,20 @@ func Read(r io.Reader) ([]*syncv1.Decision, error) {
 		return nil, fmt.Errorf("read recording: not one that `wasmesh policy record` wrote: %w", err)
 	}
 	var all []*syncv1.Decision
-	buffered := bufio.NewReader(zipped)
+	limited := &io.LimitedReader{R: zipped, N: maxBytes}
+	buffered := bufio.NewReader(limited)
 	options := protodelim.UnmarshalOptions{MaxSize: maxDecisionBytes}
 	for {
 		d := new(syncv1.Decision)
 		err := options.UnmarshalFrom(buffered, d)
-		if errors.Is(err, io.EOF) {
+		switch {
+		case limited.N <= 0:
+			return nil, fmt.Errorf("read recording: it has more than %d bytes", maxBytes)
+		case err == io.EOF: // Not io.ErrUnexpectedEOF, which is one that was cut off.
 			return all, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read recording: after %d decisions: %w", len(all), err)
+			return nil, fmt.Errorf("read recording: it is damaged after %d decisions: %w", len(all), err)
 		}
 		if all = append(all, d); len(all) > maxDecisions {
 			return nil, fmt.Errorf("read recording: more than %d decisions", maxDecisions)

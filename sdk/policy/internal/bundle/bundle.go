@@ -1,5 +1,6 @@
-// Package bundle packs the Go SDK. It is a module of its own, so that policies which use it require nothing else, and
-// go:embed does not reach into another module.
+// Package bundle packs the Go SDK. The SDK is a module of its own, so that policies which use it require nothing else, and
+// embedding does not reach into another module. The generator calls it, and the test that holds the packed SDK to its
+// sources.
 package bundle
 
 import (
