@@ -132,7 +132,7 @@ func New(ctx context.Context, config Config) (*Runner, error) {
 	for _, h := range knownHooks() {
 		builtIn[h.String()] = builtin.Default(h).Name
 	}
-	r.machine = policyconfig.New(policyconfig.Config{Namespace: config.Namespace, Term: config.Term, BuiltIn: builtIn})
+	r.machine = policyconfig.New(policyconfig.Config{Namespace: config.Namespace, Term: config.Term, BuiltIn: builtIn, Open: open})
 	r.restore(ctx)
 	return r, nil
 }
@@ -149,7 +149,7 @@ func (r *Runner) restore(ctx context.Context) {
 		r.status.apply(&syncv1.PolicyPlan{Entries: []*syncv1.PolicyPlan_Entry{
 			{Generation: g.Meta, Role: syncv1.PolicyRole_POLICY_ROLE_ACTIVE},
 		}})
-		if p := r.status.prepare(ctx, g); p != nil {
+		if p := r.status.prepare(ctx, g.Meta, r.module(g.Meta)); p != nil {
 			r.status.adopt(g.Meta.GetId(), p)
 		}
 	}

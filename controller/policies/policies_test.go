@@ -192,14 +192,18 @@ func (b *bench) awaitModule(name, hook string, module []byte) {
 
 // ask for the status of an object whose only model has so many loaded copies.
 func (b *bench) ask(name string, loaded uint32) (ready bool, decision uint64) {
-	request := &policyabi.StatusRequest{
+	request := statusRequest(name, loaded)
+	answer := b.Status(request)
+	return answer.Ready != 0, request.Header.DecisionID
+}
+
+func statusRequest(name string, loaded uint32) *policyabi.StatusRequest {
+	return &policyabi.StatusRequest{
 		Context: policyabi.StatusContext{Name: "default/InferenceService/" + name, Transition: policyabi.TransitionUpToDate, HostsConnected: 1},
 		Rows: []policyabi.StatusRow{
 			{Name: name + "__isvc-1", Loaded: loaded, HostsReady: 1, Flags: policyabi.RevisionFlagConsidered},
 		},
 	}
-	answer := b.Status(request)
-	return answer.Ready != 0, request.Header.DecisionID
 }
 
 const (
@@ -260,6 +264,7 @@ func TestPoliciesReachHosts(t *testing.T) {
 // Each refusal names the ConfigMap, the key, the rule and what broke it.
 func TestHostileModulesAreRefused(t *testing.T) {
 	b := newBench(t)
+	b.hosts = []string{"h1"}
 	good := hooktest.Module{}.Wasm()
 	b.set("good", good, map[string]string{"hooks": "evict"})
 	b.await("good", "evict", programmed, "")
@@ -316,6 +321,12 @@ func TestStatusPolicy(t *testing.T) {
 	if ready, again := b.ask("m", 0); ready || again != 0 {
 		t.Errorf("nothing has changed, and it is asked again: %t %d", ready, again)
 	}
+	written := statusRequest("m", 0)
+	written.Context.PreviousTransition, written.Context.PreviousFailure = policyabi.TransitionUpToDate, policyabi.FailureRuntimeUnhealthy
+	written.Rows[0].PreviousState = policyabi.ModelStateStandby
+	if answer := b.Status(written); answer.Ready != 0 || written.Header.DecisionID != 0 {
+		t.Errorf("only the status has changed, and it is asked again: %v %d", answer, written.Header.DecisionID)
+	}
 	if ready, _ := b.ask("m", 1); !ready {
 		t.Error("loaded, and not ready")
 	}
@@ -341,6 +352,9 @@ func TestStatusPolicy(t *testing.T) {
 	message, err := b.RollBack(t.Context(), "status")
 	if err != nil || !strings.Contains(message, "built-in policy modelmesh") {
 		t.Errorf("rollback: %q, error %v", message, err)
+	}
+	if _, hooks := b.List(); hooks[2].Hook != "status" || hooks[2].GenerationId != "" {
+		t.Errorf("what is listed right after the rollback: %v", hooks)
 	}
 	b.await("strict", "status", adminv1.PolicyPhase_POLICY_PHASE_SUSPENDED, "by hand")
 	if ready, _ := b.ask("m", 0); !ready {
@@ -420,7 +434,7 @@ func TestQuickSwaps(t *testing.T) {
 func TestPlansAreDurableFirst(t *testing.T) {
 	b := newBench(t)
 	b.mu.Lock()
-	b.broken = errors.New("disk full")
+	b.hosts, b.broken = []string{"h1"}, errors.New("disk full")
 	b.mu.Unlock()
 	b.set("a", hooktest.Module{}.Wasm(), nil)
 	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {

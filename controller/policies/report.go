@@ -3,6 +3,7 @@ package policies
 import (
 	"time"
 
+	"github.com/wasmesh/wasmesh/controller/policyconfig"
 	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
 )
 
@@ -19,13 +20,13 @@ func (s *statusHook) report(now time.Time) *syncv1.PolicyReport {
 			entry.State = syncv1.GenerationState_GENERATION_STATE_PREPARING
 			continue
 		case p.fault != "":
-			entry.State, entry.Message = syncv1.GenerationState_GENERATION_STATE_FAILED, p.fault
+			entry.State, entry.Message = syncv1.GenerationState_GENERATION_STATE_FAILED, policyconfig.Clip(p.fault)
 			continue
 		}
 		f := p.generation.Figures(now)
 		entry.Answered, entry.Abstained, entry.Failed = f.Answered, f.Abstained, f.Failed
 		entry.EnvelopeHits, entry.Compared, entry.Differed = f.EnvelopeHits, f.Compared, f.Differed
-		entry.FuelMax, entry.Message = f.FuelMax, f.Problem
+		entry.FuelMax, entry.Message = f.FuelMax, policyconfig.Clip(f.Problem)
 		entry.State = stateOf(e.GetRole(), f.Degraded)
 	}
 	return report

@@ -45,8 +45,16 @@ func (r *Runner) rollBack(hook string) rolledBack {
 	if !r.read() {
 		return rolledBack{err: fmt.Errorf("roll back hook %s: %w", hook, errNotRead)}
 	}
-	message, err := r.machine.RollBack(hook, r.input(time.Now()))
-	return rolledBack{message, err}
+	now := time.Now()
+	message, err := r.machine.RollBack(hook, r.input(now))
+	if err != nil {
+		return rolledBack{err: err}
+	}
+	// Whoever asked is to see it in what is listed next, and to hear if it may be undone by a restart.
+	if r.step(now); r.trouble != "" {
+		return rolledBack{err: fmt.Errorf("roll back hook %s: not carried out yet, and tried again: %s", hook, r.trouble)}
+	}
+	return rolledBack{message: message}
 }
 
 // due receives at a time; never at the zero time.

@@ -8,7 +8,6 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2/simplelru"
 
-	"github.com/wasmesh/wasmesh/controller/policyconfig"
 	"github.com/wasmesh/wasmesh/sdk/policyabi"
 	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
 	"github.com/wasmesh/wasmesh/wasm-policies/builtin"
@@ -26,7 +25,9 @@ const maxRemembered = 64_000
 // of a plan, uses them, and reports.
 //
 // An object whose facts have not changed is not asked about again: a pass looks at all objects whenever one of them has
-// changed, and the record of decisions is to show what happened, not how often it was looked at.
+// changed, and the record of decisions is to show what happened, not how often it was looked at. What the status said
+// before is no fact of its own: it is what the last answer has made of it, and a policy that answered to it could have a
+// status change for ever while nothing happens.
 type statusHook struct {
 	hook   *hook.Hook
 	engine *engine.Engine
@@ -55,6 +56,16 @@ type rememberedStatus struct {
 	answer  policyabi.StatusAnswer
 }
 
+// isOf says whether the request has the same facts.
+func (r rememberedStatus) isOf(request *policyabi.StatusRequest) bool {
+	context := request.Context
+	context.PreviousTransition, context.PreviousFailure = r.context.PreviousTransition, r.context.PreviousFailure
+	return context == r.context && slices.EqualFunc(r.rows, request.Rows, func(a, b policyabi.StatusRow) bool {
+		a.PreviousState = b.PreviousState
+		return a == b
+	})
+}
+
 func newStatusHook(e *engine.Engine, changed func(), logger *slog.Logger) (*statusHook, error) {
 	h, err := hook.New(hook.Config{
 		Hook: policyabi.HookStatus, BuiltIn: builtin.Default(policyabi.HookStatus), Host: hostID, Changed: changed, Logger: logger,
@@ -77,7 +88,7 @@ func (s *statusHook) decide(request *policyabi.StatusRequest) policyabi.StatusAn
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	name := request.Context.Name
-	if r, found := s.remembered.Get(name); found && r.context == request.Context && slices.Equal(r.rows, request.Rows) {
+	if r, found := s.remembered.Get(name); found && r.isOf(request) {
 		return r.answer
 	}
 	about := hook.About{Model: name} // Of an object without a model.
@@ -116,9 +127,8 @@ func (s *statusHook) missing() *syncv1.Generation {
 
 // prepare compiles a generation and tries it. It touches nothing of the hook's, and runs off the runner's goroutine; nil
 // when the context ended first.
-func (s *statusHook) prepare(ctx context.Context, g *policyconfig.Generation) *prepared {
-	meta := g.Meta
-	program, err := s.engine.Compile(ctx, engine.Source{Name: meta.GetPolicy(), Module: g.Module, Config: meta.GetConfig()})
+func (s *statusHook) prepare(ctx context.Context, meta *syncv1.Generation, module []byte) *prepared {
+	program, err := s.engine.Compile(ctx, engine.Source{Name: meta.GetPolicy(), Module: module, Config: meta.GetConfig()})
 	if err == nil {
 		if _, err = s.hook.Preflight(ctx, program); err != nil {
 			program.Release()
@@ -156,6 +166,10 @@ func (s *statusHook) apply(plan *syncv1.PolicyPlan) (changed bool) {
 		p := s.prepared[e.GetGeneration().GetId()]
 		if p == nil {
 			continue
+		}
+		if p.generation != nil && p.generation.Meta().GetPolicy() != e.GetGeneration().GetPolicy() {
+			// Of two ConfigMaps with the same content another has it now, and records are to name that one.
+			p.generation = hook.NewGeneration(e.GetGeneration(), p.program)
 		}
 		switch e.GetRole() {
 		case syncv1.PolicyRole_POLICY_ROLE_ACTIVE:

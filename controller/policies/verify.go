@@ -76,7 +76,7 @@ func fault(d policyconfig.Declaration, err error) string {
 }
 
 func (v *verifier) try(ctx context.Context, d policyconfig.Declaration) (*policyconfig.Verdict, error) {
-	module, err := engine.Inflate(d.Stored, maxModuleBytes)
+	module, err := open(d.Stored)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +89,7 @@ func (v *verifier) try(ctx context.Context, d policyconfig.Declaration) (*policy
 		return nil, err
 	}
 	defer program.Release()
-	verdict := &policyconfig.Verdict{Digest: digest[:], Module: slices.Clip(module), Faults: map[string]string{}}
+	verdict := &policyconfig.Verdict{Digest: digest[:], ModuleBytes: uint64(len(module)), Faults: map[string]string{}}
 	for _, h := range knownHooks() {
 		name := h.String()
 		if len(d.Hooks) > 0 && !slices.Contains(d.Hooks, name) || len(d.Hooks) == 0 && !program.Implements(h) {
@@ -105,6 +105,9 @@ func (v *verifier) try(ctx context.Context, d policyconfig.Declaration) (*policy
 	}
 	return verdict, nil
 }
+
+// open is policyconfig.Config.Open.
+func open(stored []byte) ([]byte, error) { return engine.Inflate(stored, maxModuleBytes) }
 
 func names(hooks []policyabi.Hook) []string {
 	all := make([]string, len(hooks))

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/wasmesh/wasmesh/controller/policyconfig"
+	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
 )
 
 // job is slow work. It answers how to take its result over, which is done by whoever gave the job; nil for nothing.
@@ -17,6 +18,8 @@ type worker struct {
 	done  chan func()
 	busy  bool
 	ended chan struct{}
+	// left is what nobody took from done; to be read once ended is closed.
+	left func()
 }
 
 func startWorker(ctx context.Context) *worker {
@@ -32,7 +35,7 @@ func startWorker(ctx context.Context) *worker {
 				select {
 				case w.done <- func() { w.busy = false; finish() }:
 				case <-ctx.Done():
-					finish() // Nobody else reads any more: Run waits for the end of this goroutine.
+					w.left = finish
 					return
 				}
 			}
@@ -50,13 +53,20 @@ func (w *worker) offer(j job) {
 	w.jobs <- j
 }
 
-func (w *worker) wait() { <-w.ended }
+// wait ends with the goroutine, after its context. It does what is left to do on the goroutine that gave the job: that one
+// may have been in the middle of a step when the context ended.
+func (w *worker) wait() {
+	<-w.ended
+	if w.left != nil {
+		w.left()
+	}
+}
 
 // work answers the next thing that is to be done off the goroutine; nil for nothing. What decides comes before what may.
 func (r *Runner) work() job {
 	if meta := r.status.missing(); meta != nil {
-		if g := r.machine.Generation(meta.GetId()); g != nil {
-			return r.prepare(g)
+		if module := r.module(meta); module != nil {
+			return r.prepare(meta, module)
 		}
 	}
 	for _, d := range r.declarations {
@@ -67,11 +77,16 @@ func (r *Runner) work() job {
 	return nil
 }
 
-func (r *Runner) prepare(g *policyconfig.Generation) job {
+// module of a generation that is in a plan; nil when it is not in one any more.
+func (r *Runner) module(meta *syncv1.Generation) []byte {
+	return r.machine.Modules()[string(meta.GetModuleDigest())]
+}
+
+func (r *Runner) prepare(meta *syncv1.Generation, module []byte) job {
 	return func(ctx context.Context) func() {
-		p := r.status.prepare(ctx, g)
+		p := r.status.prepare(ctx, meta, module)
 		return func() {
-			if p != nil && r.status.adopt(g.Meta.GetId(), p) {
+			if p != nil && r.status.adopt(meta.GetId(), p) {
 				signal(r.changed)
 			}
 		}

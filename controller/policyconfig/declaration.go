@@ -28,6 +28,9 @@ const (
 	endModuleGzip = ".wasm.gz"
 )
 
+// maxConfigBytes of data.config: all that a ConfigMap can hold in a cluster.
+const maxConfigBytes = 1 << 20
+
 // Values of data.mode.
 const (
 	modeActive = "active"
@@ -60,8 +63,10 @@ type Verdict struct {
 	// Fault says why it cannot be used for anything; empty when it can. It names the module, the rule, and the offending
 	// import, opcode or limit.
 	Fault string
-	// Digest is SHA-256 of Module, the uncompressed module. Both are empty with a Fault.
-	Digest, Module []byte
+	// Digest is SHA-256 of the uncompressed module, and ModuleBytes its size. The module itself is not kept: of most
+	// policies that there are, nobody needs it. Both are zero with a Fault.
+	Digest      []byte
+	ModuleBytes uint64
 	// Hooks that the declaration is for, resolved; Faults says why one of them cannot be used.
 	Hooks  []string
 	Faults map[string]string
@@ -78,13 +83,25 @@ func Read(cm *corev1.ConfigMap, namespace string) Declaration {
 		d.Fault = fmt.Sprintf("ConfigMap %s: namespace %s: policies are read from namespace %s only", d.Name, cm.Namespace, namespace)
 		return d
 	}
-	for _, read := range []func(*corev1.ConfigMap) string{d.readKeys, d.readModule, d.readHooks, d.readMode, d.readSHA256} {
+	for _, read := range []func(*corev1.ConfigMap) string{
+		d.readKeys, d.readModule, d.readHooks, d.readMode, d.readSHA256, d.readConfig,
+	} {
 		if fault := read(cm); fault != "" && d.Fault == "" {
 			d.Fault = "ConfigMap " + d.Name + ": " + fault
 		}
 	}
-	d.Config = []byte(cm.Data[keyConfig])
 	return d
+}
+
+// readConfig bounds what is sent to every host in each plan: with more, a plan could exceed what a host receives in one
+// message, and hosts would lose the catalog's stream over it.
+func (d *Declaration) readConfig(cm *corev1.ConfigMap) string {
+	config := cm.Data[keyConfig]
+	if len(config) > maxConfigBytes {
+		return fmt.Sprintf("data.config has %d bytes; at most %d are allowed", len(config), maxConfigBytes)
+	}
+	d.Config = []byte(config)
+	return ""
 }
 
 // readKeys: an unknown key is more likely a slip than an addition. "Mode: shadow" must not activate a policy.
@@ -125,16 +142,18 @@ func (d *Declaration) readHooks(cm *corev1.ConfigMap) string {
 	if !given {
 		return ""
 	}
+	fault := ""
 	for name := range strings.SplitSeq(text, ",") {
 		name = strings.TrimSpace(name)
-		if !slices.Contains(hooks(), name) {
-			return fmt.Sprintf("data.hooks: %q is none of %s", name, strings.Join(hooks(), ", "))
-		}
-		if !slices.Contains(d.Hooks, name) {
+		switch {
+		case !slices.Contains(hooks(), name):
+			// The others are read all the same: it is about them that the refusal is listed.
+			fault = cmp.Or(fault, fmt.Sprintf("data.hooks: %q is none of %s", name, strings.Join(hooks(), ", ")))
+		case !slices.Contains(d.Hooks, name):
 			d.Hooks = append(d.Hooks, name)
 		}
 	}
-	return ""
+	return fault
 }
 
 func (d *Declaration) readMode(cm *corev1.ConfigMap) string {

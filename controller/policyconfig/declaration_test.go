@@ -35,10 +35,14 @@ func TestRead(t *testing.T) {
 		"module as text": {content{map[string]string{"a.wasm": "AGFzbQ=="}, nil}, "belongs under binaryData", nil},
 		"slip":           {content{map[string]string{"Mode": "shadow"}, module}, "data.Mode is none of", nil},
 		"unknown hook":   {content{map[string]string{"hooks": "evict,move"}, module}, `data.hooks: "move" is none of place, evict, status`, nil},
-		"no hook":        {content{map[string]string{"hooks": ""}, module}, "data.hooks", nil},
-		"unknown mode":   {content{map[string]string{"mode": "canary"}, module}, `data.mode: "canary"`, nil},
-		"short digest":   {content{map[string]string{"sha256": "abcd"}, module}, "data.sha256", nil},
-		"no hex":         {content{map[string]string{"sha256": strings.Repeat("x", 64)}, module}, "data.sha256", nil},
+		"some hooks": {content{map[string]string{"hooks": "evict,move,status"}, module}, `data.hooks: "move"`,
+			func(d Declaration) bool { return slices.Equal(d.Hooks, []string{"evict", "status"}) }},
+		"large config": {content{map[string]string{"config": strings.Repeat("x", maxConfigBytes+1), "hooks": "evict"}, module},
+			"data.config has 1048577 bytes; at most 1048576", func(d Declaration) bool { return len(d.Hooks) == 1 }},
+		"no hook":      {content{map[string]string{"hooks": ""}, module}, "data.hooks", nil},
+		"unknown mode": {content{map[string]string{"mode": "canary"}, module}, `data.mode: "canary"`, nil},
+		"short digest": {content{map[string]string{"sha256": "abcd"}, module}, "data.sha256", nil},
+		"no hex":       {content{map[string]string{"sha256": strings.Repeat("x", 64)}, module}, "data.sha256", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := Read(&corev1.ConfigMap{

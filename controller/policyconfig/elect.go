@@ -31,48 +31,54 @@ func (m *Machine) claims(in Input) map[string][]claim {
 			c := claim{key: claimKey{hook, d.Name}, shadow: d.Shadow, revision: d.Revision}
 			switch {
 			case d.Fault != "":
-				c.fault = d.Fault
+				c.fault = Clip(d.Fault)
 			case v == nil:
 				c.pending = true
 			case v.Fault != "":
-				c.fault = v.Fault
+				c.fault = Clip(v.Fault)
 			case v.Faults[hook] != "":
-				c.fault = v.Faults[hook]
+				c.fault = Clip(v.Faults[hook])
 			default:
 				c.generation = newGeneration(d, v, hook)
 			}
+			// What decides becomes a shadow when that is known to be one.
+			c.shadow = c.shadow && (c.generation != nil || !m.decides(hook, d.Name))
 			byHook[hook] = append(byHook[hook], c)
 		}
 	}
 	return byHook
 }
 
-// claimed answers the hooks that a declaration is for. While its module cannot be read, and it does not say them itself,
-// these are the ones that it had before: an edit that breaks a module must not end what the module decided.
+// claimed answers the hooks that a declaration is for. While it is not known to be a policy, these are the ones that it
+// names and those that it decides: an edit that breaks something must not end what was decided before. When it names none,
+// it is listed for those for which it was.
 func (m *Machine) claimed(d Declaration, v *Verdict) []string {
 	if d.Fault == "" && v != nil && v.Fault == "" {
 		return v.Hooks
 	}
-	if len(d.Hooks) > 0 {
-		return d.Hooks
-	}
-	var had []string
+	var claimed []string
 	for _, hook := range hooks() {
 		key := claimKey{hook, d.Name}
 		_, before := m.shown[key]
 		_, marked := m.marks[key]
-		if before || marked || m.hooks[hook].active.policy() == d.Name {
-			had = append(had, hook)
+		if slices.Contains(d.Hooks, hook) || m.decides(hook, d.Name) || len(d.Hooks) == 0 && (before || marked) {
+			claimed = append(claimed, hook)
 		}
 	}
-	if len(had) == 0 {
+	if len(claimed) == 0 {
 		return []string{""}
 	}
-	return had
+	return claimed
+}
+
+// decides says that a hook is decided by a generation of the policy.
+func (m *Machine) decides(hook, policy string) bool {
+	h := m.hooks[hook]
+	return h != nil && h.active.policy() == policy
 }
 
 // dropRemoved returns a hook to the built-in policy when the ConfigMap of what decides it is gone, or is no longer for
-// this hook.
+// this hook, unless another says the very same.
 func (m *Machine) dropRemoved(h *hookState, claims []claim) {
 	if h.active == nil {
 		return
@@ -82,12 +88,18 @@ func (m *Machine) dropRemoved(h *hookState, claims []claim) {
 	if claimed || h.pinned && held {
 		return
 	}
+	for _, c := range claims {
+		if _, marked := m.marks[c.key]; !c.shadow && !marked && c.generation != nil && c.generation.id() == h.active.id() {
+			h.active, h.pinned = c.generation, false
+			return
+		}
+	}
 	h.use(nil)
 }
 
 // use has a generation decide, and forgets what did before.
 func (h *hookState) use(g *Generation) {
-	h.active, h.previous, h.pinned, h.reached = g, nil, false, false
+	h.active, h.previous, h.pinned, h.reached, h.proven = g, nil, false, false, false
 }
 
 // unread answers the first policy of which nobody knows yet what it is for; "" when there is none.
@@ -173,7 +185,7 @@ func (m *Machine) barrier(h *hookState, in Input) (passed bool, fault string) {
 	switch {
 	case !local(h.hook) && !in.Settled:
 		return false, ""
-	case ready == len(reporters):
+	case ready > 0 && ready == len(reporters):
 		return true, ""
 	case in.Now.Before(timeout):
 		m.due(timeout)
@@ -216,17 +228,21 @@ func (m *Machine) failure(g *Generation, reporters []Host) string {
 	return ""
 }
 
-// rollBackDegraded takes back a generation that fails too often on some host.
-func (m *Machine) rollBackDegraded(h *hookState, claims []claim, in Input) {
+// rollBack takes back a generation that fails too often on some host, or that a host which was slow to prepare it turns
+// out to be unable to use. Of hosts that come once it has been in use everywhere, one that cannot is no reason to: that
+// host's built-in policy decides there.
+func (m *Machine) rollBack(h *hookState, claims []claim, in Input) {
 	for h.active != nil {
-		degraded, message := false, ""
+		message := ""
 		for _, r := range reportersOf(h.hook, in) {
-			if e := m.entry(r, h.active); e.GetState() == syncv1.GenerationState_GENERATION_STATE_DEGRADED {
-				degraded, message = true, blame(r, e)
+			e := m.entry(r, h.active)
+			degraded := e.GetState() == syncv1.GenerationState_GENERATION_STATE_DEGRADED
+			if failed := e.GetState() == syncv1.GenerationState_GENERATION_STATE_FAILED; degraded || failed && !h.proven {
+				message = blame(r, e)
 				break
 			}
 		}
-		if !degraded {
+		if message == "" {
 			return
 		}
 		m.takeBack(h, claims, mark{
@@ -240,6 +256,7 @@ func (m *Machine) rollBackDegraded(h *hookState, claims []claim, in Input) {
 func (m *Machine) takeBack(h *hookState, claims []claim, why mark) {
 	bad := h.active
 	h.use(h.previous)
+	h.proven = true
 	isOf := func(g *Generation) func(claim) bool {
 		return func(c claim) bool { return !c.shadow && c.key.policy == g.policy() }
 	}

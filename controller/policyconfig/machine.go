@@ -55,6 +55,9 @@ type Config struct {
 	Term uint64
 	// BuiltIn is the name of each hook's built-in policy.
 	BuiltIn map[string]string
+	// Open makes a module of what a ConfigMap stores of it, which is inflated if need be; it was verified, so that this
+	// succeeds.
+	Open func(stored []byte) ([]byte, error)
 }
 
 // Machine holds the state from one step to the next. One goroutine at a time may use it.
@@ -66,6 +69,8 @@ type Machine struct {
 	toHosts, toSelf planBook
 	// shown is what was last said of each policy.
 	shown map[claimKey]shown
+	// opened modules by digest, as Modules last answered them.
+	opened map[string][]byte
 	// next collects the deadlines of a step.
 	next time.Time
 }
@@ -96,8 +101,9 @@ type hookState struct {
 	active, previous *Generation
 	// pinned: active was taken back to after its ConfigMap had gone, and lives as long as the mark that did it.
 	pinned bool
-	// reached: active has been in use on every connected host.
-	reached bool
+	// reached: active has been in use on every connected host. proven: so it was once, or it is what was taken back to.
+	// Before that, a host that cannot use it takes it back: the barrier was passed without that host.
+	reached, proven bool
 	// candidate is being prepared by hosts since then.
 	candidate *Generation
 	since     time.Time
@@ -127,7 +133,7 @@ func (m *Machine) Step(in Input) Output {
 	for _, hook := range hooks() {
 		h := m.hooks[hook]
 		m.dropRemoved(h, claims[hook])
-		m.rollBackDegraded(h, claims[hook], in)
+		m.rollBack(h, claims[hook], in)
 		m.elect(h, claims[hook], unread(claims), in)
 		m.electShadow(h, claims[hook], in)
 	}

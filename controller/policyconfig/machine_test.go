@@ -69,10 +69,15 @@ func TestBarrierNeedsOneHost(t *testing.T) {
 	w.later(0)
 	w.later(time.Hour)
 	w.want(HookEvict, "", "")
+	// Nor is nobody: who comes might not be able to use it.
 	delete(w.hosts, "slow")
+	w.later(time.Hour)
+	w.want(HookEvict, "", "")
+	w.phase("a", HookEvict, "PENDING 0/0: waiting for a host to connect")
+	w.connect("h1")
 	w.run()
 	w.want(HookEvict, "m1", "built-in")
-	w.phase("a", HookEvict, "PROGRAMMED 0/0")
+	w.phase("a", HookEvict, "PROGRAMMED 1/1")
 }
 
 func TestNothingIsActivatedWhileSettling(t *testing.T) {
@@ -431,6 +436,7 @@ func TestQuickSwaps(t *testing.T) {
 
 func TestRestoreOfDamage(t *testing.T) {
 	w := newWorld(t)
+	w.connect("h1")
 	w.declare("a", "m1", HookEvict)
 	w.run()
 	record, modules := w.machine.Memory()

@@ -23,6 +23,7 @@ type hookMemory struct {
 	Active   *generationMemory `json:"active,omitempty"`
 	Previous *generationMemory `json:"previous,omitempty"`
 	Pinned   bool              `json:"pinned,omitempty"`
+	Proven   bool              `json:"proven,omitempty"`
 }
 
 // generationMemory lacks the module, which is kept by its digest.
@@ -48,17 +49,18 @@ type markMemory struct {
 func (m *Machine) Memory() (record []byte, modules map[string][]byte) {
 	all := memory{Hooks: map[string]hookMemory{}}
 	modules = map[string][]byte{}
+	opened := m.Modules()
 	keep := func(g *Generation) *generationMemory {
 		if g == nil {
 			return nil
 		}
 		digest := hex.EncodeToString(g.Meta.GetModuleDigest())
-		modules[digest] = g.Module
+		modules[digest] = opened[string(g.Meta.GetModuleDigest())]
 		return &generationMemory{Policy: g.policy(), Revision: g.Revision, Digest: digest, Config: g.Meta.GetConfig()}
 	}
 	for hook, h := range m.hooks {
 		if h.active != nil {
-			all.Hooks[hook] = hookMemory{Active: keep(h.active), Previous: keep(h.previous), Pinned: h.pinned}
+			all.Hooks[hook] = hookMemory{Active: keep(h.active), Previous: keep(h.previous), Pinned: h.pinned, Proven: h.proven}
 		}
 	}
 	for _, hook := range hooks() {
@@ -105,7 +107,7 @@ func (m *Machine) Restore(record []byte, modules map[string][]byte) error {
 			problem = fmt.Errorf("restore policy %s of hook %s: its module %s is missing or damaged", g.Policy, hook, g.Digest)
 			return nil
 		}
-		return &Generation{Revision: g.Revision, Module: module, Meta: &syncv1.Generation{
+		return &Generation{Revision: g.Revision, Stored: module, Meta: &syncv1.Generation{
 			Id: generationID(hook, sum[:], g.Config), Policy: g.Policy, Hook: hook,
 			ModuleDigest: sum[:], ModuleBytes: uint64(len(module)), Config: g.Config,
 		}}
@@ -114,7 +116,7 @@ func (m *Machine) Restore(record []byte, modules map[string][]byte) error {
 		kept := all.Hooks[hook]
 		h.active = recall(hook, kept.Active)
 		if h.active != nil {
-			h.previous, h.pinned = recall(hook, kept.Previous), kept.Pinned
+			h.previous, h.pinned, h.proven = recall(hook, kept.Previous), kept.Pinned, kept.Proven
 		}
 	}
 	for _, k := range all.Marks {

@@ -31,6 +31,12 @@ const (
 	EventRemoved = "PolicyRemoved"
 )
 
+// Messages of a policy with which nothing is wrong.
+const (
+	messagePreparing = "being prepared"
+	messageNoHost    = "waiting for a host to connect"
+)
+
 // KindConfigMap is the kind of the object of every Event.
 const KindConfigMap = "ConfigMap"
 
@@ -116,7 +122,7 @@ func (m *Machine) rowOfUsable(row *adminv1.ListPoliciesResponse_Policy, h *hookS
 		row.Phase = adminv1.PolicyPhase_POLICY_PHASE_PROGRAMMED
 		return
 	case h.candidate.id() == id && h.candidate.policy() == c.key.policy:
-		row.Phase, row.Message = adminv1.PolicyPhase_POLICY_PHASE_PENDING, "being prepared"
+		row.Phase, row.Message = adminv1.PolicyPhase_POLICY_PHASE_PENDING, messagePreparing
 		return
 	}
 	if owner == c.key.policy {
@@ -152,6 +158,9 @@ func (m *Machine) count(row *adminv1.ListPoliciesResponse_Policy, h *hookState, 
 		}
 	}
 	row.Hosts = uint32(len(reporters))
+	if row.Message == messagePreparing && len(reporters) == 0 {
+		row.Message = messageNoHost
+	}
 	if row.Phase != adminv1.PolicyPhase_POLICY_PHASE_PROGRAMMED {
 		return
 	}
@@ -159,6 +168,9 @@ func (m *Machine) count(row *adminv1.ListPoliciesResponse_Policy, h *hookState, 
 	if !h.reached {
 		row.Phase = adminv1.PolicyPhase_POLICY_PHASE_PENDING
 		row.Message = cmp.Or(failure, "being taken into use")
+		if len(reporters) == 0 {
+			row.Message = messageNoHost
+		}
 	}
 }
 
@@ -167,12 +179,14 @@ func (m *Machine) noteReached(h *hookState, in Input) {
 	if h.active == nil || h.reached {
 		return
 	}
-	h.reached = true
-	for _, r := range reportersOf(h.hook, in) {
+	reporters := reportersOf(h.hook, in)
+	for _, r := range reporters {
 		if m.entry(r, h.active).GetState() != syncv1.GenerationState_GENERATION_STATE_ACTIVE {
-			h.reached = false
+			return
 		}
 	}
+	h.reached = len(reporters) > 0
+	h.proven = h.proven || h.reached
 }
 
 // eventOf says what a phase means for the owner of the ConfigMap; nothing while it is on its way.

@@ -1,8 +1,10 @@
 package policyconfig
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -74,28 +76,27 @@ func (m *Machine) entries(toSelf bool) []*syncv1.PolicyPlan_Entry {
 // Active answers the generation that decides a hook; nil for the built-in policy.
 func (m *Machine) Active(hook string) *Generation { return m.hooks[hook].active }
 
-// Generation answers one that is in a plan, by its id; nil for none.
-func (m *Machine) Generation(id string) *Generation {
-	for _, h := range m.hooks {
-		for _, g := range []*Generation{h.active, h.candidate, h.shadow, h.previous} {
-			if g != nil && g.id() == id {
-				return g
-			}
-		}
-	}
-	return nil
-}
-
-// Modules answers every module that is in a plan, by its digest as a string of bytes.
+// Modules answers every module that is in a plan, uncompressed, by its digest as a string of bytes. Neither side changes
+// the answer.
 func (m *Machine) Modules() map[string][]byte {
 	modules := map[string][]byte{}
 	for _, h := range m.hooks {
 		for _, g := range []*Generation{h.active, h.candidate, h.shadow, h.previous} {
-			if g != nil {
-				modules[string(g.Meta.GetModuleDigest())] = g.Module
+			if g == nil || modules[string(g.Meta.GetModuleDigest())] != nil {
+				continue
 			}
+			digest := string(g.Meta.GetModuleDigest())
+			module := m.opened[digest]
+			if module == nil {
+				var err error
+				if module, err = m.config.Open(g.Stored); err != nil {
+					continue // It was opened when it was verified. A host that asks for it hears that it is not there.
+				}
+			}
+			modules[digest] = module
 		}
 	}
+	m.opened = modules
 	return modules
 }
 
@@ -124,17 +125,19 @@ func (m *Machine) entry(r Host, g *Generation) *syncv1.PolicyReport_Entry {
 	return nil
 }
 
-// maxMessage bounds what is kept of a host's message.
+// maxMessage bounds what is said of one policy: messages have names from modules in them, which may be megabytes, and are
+// shown in annotations and Events.
 const maxMessage = 2 << 10
+
+// Clip makes a text one that can be sent: of bounded length, and UTF-8.
+func Clip(text string) string {
+	if len(text) > maxMessage {
+		text = text[:maxMessage] + " ..."
+	}
+	return strings.ToValidUTF8(text, "?")
+}
 
 // blame says which host cannot use a generation, and why.
 func blame(r Host, e *syncv1.PolicyReport_Entry) string {
-	message := e.GetMessage()
-	if len(message) > maxMessage {
-		message = message[:maxMessage]
-	}
-	if message == "" {
-		message = "it gave no reason"
-	}
-	return fmt.Sprintf("host %s: %s", r.ID, message)
+	return Clip(fmt.Sprintf("host %s: %s", r.ID, cmp.Or(e.GetMessage(), "it gave no reason")))
 }

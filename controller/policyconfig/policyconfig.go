@@ -8,8 +8,9 @@
 //   - Whatever is wrong with a policy, what decided before it decides on. Only the end of its ConfigMap takes a
 //     generation that works out of use.
 //   - A generation that was taken back does not return before its ConfigMap changes, whoever restarts.
-//   - Memory is bounded: of each hook at most an active, a previous, a candidate and a shadow generation are held, however
-//     often a ConfigMap changes.
+//   - An edit counts as a whole: until it is verified, and when it is refused, the hooks that its policy decided stay.
+//   - Memory is bounded: of each hook at most an active, a previous, a candidate and a shadow generation are held
+//     uncompressed, however many ConfigMaps there are and however often they change.
 package policyconfig
 
 import (
@@ -42,8 +43,8 @@ type Generation struct {
 	Meta *syncv1.Generation
 	// Revision of the ConfigMap that it was made of.
 	Revision string
-	// Module is the module, uncompressed.
-	Module []byte
+	// Stored is the module as the ConfigMap holds it, perhaps compressed. See Machine.Modules.
+	Stored []byte
 }
 
 // id answers "" of no generation: the built-in policy.
@@ -77,9 +78,9 @@ func newGeneration(d Declaration, v *Verdict, hook string) *Generation {
 	return &Generation{
 		Meta: &syncv1.Generation{
 			Id: generationID(hook, v.Digest, d.Config), Policy: d.Name, Hook: hook,
-			ModuleDigest: v.Digest, ModuleBytes: uint64(len(v.Module)), Config: d.Config,
+			ModuleDigest: v.Digest, ModuleBytes: v.ModuleBytes, Config: d.Config,
 		},
 		Revision: d.Revision,
-		Module:   v.Module,
+		Stored:   d.Stored,
 	}
 }

@@ -29,6 +29,8 @@ type world struct {
 	term       uint64
 	out        Output
 	events     []string
+	// opened counts modules that were taken out of what ConfigMaps store.
+	opened int
 }
 
 // host does at once what the plan says, but for what is scripted.
@@ -58,6 +60,9 @@ func (w *world) restart() {
 	w.term++
 	w.machine = New(Config{Namespace: "default", Term: w.term, BuiltIn: map[string]string{
 		HookPlace: "balanced", HookEvict: "cost-aware", HookStatus: "modelmesh",
+	}, Open: func(stored []byte) ([]byte, error) {
+		w.opened++
+		return stored, nil
 	}})
 	if before == nil {
 		return
@@ -86,7 +91,7 @@ func (w *world) input() Input {
 		in.Declarations = append(in.Declarations, d)
 		if d.Fault == "" && !w.unverified[name] {
 			sum := sha256.Sum256(d.Stored)
-			v := &Verdict{Module: d.Stored, Digest: sum[:], Hooks: strings.Fields(string(d.Stored))[1:], Fault: w.broken[name]}
+			v := &Verdict{Digest: sum[:], ModuleBytes: uint64(len(d.Stored)), Hooks: strings.Fields(string(d.Stored))[1:], Fault: w.broken[name]}
 			if len(d.Hooks) > 0 {
 				v.Hooks = d.Hooks
 			}
@@ -155,7 +160,7 @@ func (h *host) follow(plan *syncv1.PolicyPlan, m *Machine) {
 		default:
 			entry.State = syncv1.GenerationState_GENERATION_STATE_PREFLIGHTED
 		}
-		text := strings.Fields(string(m.Generation(id).Module))[0]
+		text := strings.Fields(string(m.Modules()[string(e.Generation.ModuleDigest)]))[0]
 		if message := h.fails[text]; message != "" {
 			entry.State, entry.Message = syncv1.GenerationState_GENERATION_STATE_FAILED, message
 		}
@@ -187,8 +192,12 @@ func (w *world) want(hook, module, previous string) {
 }
 
 func (w *world) text(id string) string {
-	if g := w.machine.Generation(id); g != nil {
-		return strings.Fields(string(g.Module))[0]
+	for _, h := range w.machine.hooks {
+		for _, g := range []*Generation{h.active, h.candidate, h.shadow, h.previous} {
+			if g != nil && g.id() == id {
+				return strings.Fields(string(g.Stored))[0]
+			}
+		}
 	}
 	return ""
 }

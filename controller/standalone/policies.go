@@ -34,16 +34,27 @@ func (s *State) SavePolicies(record []byte, modules map[string][]byte) error {
 	if err := replaceFile(filepath.Join(folder, policiesFile), record); err != nil {
 		return err
 	}
-	kept, err := filepath.Glob(filepath.Join(folder, "*"+moduleSuffix))
+	kept, err := modulesIn(folder)
 	if err != nil {
 		return fmt.Errorf("forget policy modules: %w", err)
 	}
-	for _, path := range kept {
-		if _, wanted := modules[strings.TrimSuffix(filepath.Base(path), moduleSuffix)]; !wanted {
-			_ = os.Remove(path) // It is tried again at the next save.
+	for _, digest := range kept {
+		if _, wanted := modules[digest]; !wanted {
+			_ = os.Remove(filepath.Join(folder, digest+moduleSuffix)) // It is tried again at the next save.
 		}
 	}
 	return nil
+}
+
+// modulesIn answers the digests that files of a folder are named by.
+func modulesIn(folder string) (digests []string, err error) {
+	entries, err := os.ReadDir(folder)
+	for _, entry := range entries {
+		if digest, is := strings.CutSuffix(entry.Name(), moduleSuffix); is {
+			digests = append(digests, digest)
+		}
+	}
+	return digests, err
 }
 
 // Policies answers what SavePolicies last kept. A module that is damaged counts as absent.
@@ -57,10 +68,13 @@ func (s *State) Policies() policies.Restored {
 		return policies.Restored{}
 	}
 	restored := policies.Restored{Record: record, Modules: map[string][]byte{}}
-	names, _ := filepath.Glob(filepath.Join(folder, "*"+moduleSuffix)) // The pattern is well formed.
-	for _, path := range names {
+	digests, err := modulesIn(folder)
+	if err != nil {
+		s.report(policiesFolder, err)
+	}
+	for _, digest := range digests {
+		path := filepath.Join(folder, digest+moduleSuffix)
 		module, err := os.ReadFile(path)
-		digest := strings.TrimSuffix(filepath.Base(path), moduleSuffix)
 		if sum := sha256.Sum256(module); err == nil && hex.EncodeToString(sum[:]) != digest {
 			err = fmt.Errorf("its content is not of that digest")
 		}

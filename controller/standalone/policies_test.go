@@ -3,6 +3,7 @@ package standalone
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"log/slog"
@@ -175,6 +176,24 @@ func TestLifeOfAPolicy(t *testing.T) {
 	list, err := m.admin.ListPolicies(t.Context(), &adminv1.ListPoliciesRequest{})
 	if err != nil || list.Hooks[1].GenerationId != before.Generation.Id {
 		t.Errorf("after the restart: %v, error %v", list, err)
+	}
+}
+
+// Policies are kept and forgotten whatever the folder is called.
+func TestPolicyStateInAnyFolder(t *testing.T) {
+	s, err := OpenState(filepath.Join(t.TempDir(), "a[b]*?"), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	for _, module := range []string{"one", "two"} {
+		digest := fmt.Sprintf("%x", sha256.Sum256([]byte(module)))
+		if err := s.SavePolicies([]byte("{}"), map[string][]byte{digest: []byte(module)}); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Policies(); len(got.Modules) != 1 || string(got.Modules[digest]) != module {
+			t.Errorf("of %q was kept: %v", module, got.Modules)
+		}
 	}
 }
 

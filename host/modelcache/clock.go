@@ -27,15 +27,36 @@ type clockMark struct {
 	total int64
 }
 
-// Evicted advances the clock for one eviction: keep is the highest keep-value of what had to go together. Negative values
-// do not turn it back.
+// tierWidth is the room that policies give the worth of copies of one priority, as those that ship with the mesh do.
+const tierWidth = 1 << 27
+
+// WithoutTier is what a keep-value says of a copy's worth beside its priority. A policy that has copies of lower priority go
+// first writes tiers of worth: priority x 2^27 + worth, with priorities from -16 to 15. The clock goes by worth: where all
+// copies have one high priority it would leap with each eviction, and where all have a low one it would stand still.
+func WithoutTier(keep, priority int32) int32 {
+	tier := min(max(priority, -16), 15) * tierWidth
+	if worth := int64(keep) - int64(tier); worth >= 0 && worth < tierWidth {
+		return int32(worth)
+	}
+	return keep
+}
+
+// Evicted advances the clock for one eviction: keep is the highest keep-value of what had to go together, WithoutTier.
+// Negative values do not turn it back.
 func (c *EvictionClock) Evicted(now time.Time, keep int32) {
 	if keep <= 0 || c.total > math.MaxInt64-int64(keep) {
 		return
 	}
 	c.total += int64(keep)
-	if last := len(c.marks) - 1; last >= 0 && !now.After(c.marks[last].at) {
-		c.marks[last].total = c.total
+	now = now.Round(0) // Without its monotonic reading, which last uses do not have.
+	// Marks of a future, which there are after the wall's clock was set back, are of now: until it has caught up, copies
+	// would look as if all had gone since their last use.
+	last := len(c.marks) - 1
+	for ; last > 0 && c.marks[last].at.After(now) && !c.marks[last-1].at.Before(now); last-- {
+		c.marks = c.marks[:last]
+	}
+	if last >= 0 && !now.After(c.marks[last].at) {
+		c.marks[last] = clockMark{at: now, total: c.total}
 		return
 	}
 	if len(c.marks) == clockMarks {

@@ -91,3 +91,39 @@ func TestEvictionClockGivesGreedyDual(t *testing.T) {
 		classic[asked] = classicClock + value(asked)
 	}
 }
+
+// The wall's clock is set back by a year: copies that are used from then on lose only what goes after that.
+func TestEvictionClockIsSetBack(t *testing.T) {
+	var c EvictionClock
+	for i := range 5 {
+		c.Evicted(start.Add(time.Duration(i)*time.Second), 100)
+	}
+	back := start.AddDate(-1, 0, 0)
+	c.Evicted(back, 10)
+	for i := range 3 {
+		c.Evicted(back.Add(time.Duration(i+1)*time.Minute), 1)
+	}
+	if got := c.Since(back.Add(time.Minute)); got != 2 {
+		t.Errorf("inflation %d since the first of three evictions of 1, want 2", got)
+	}
+	if got := c.Since(back.Add(-time.Hour)); got != 513 {
+		t.Errorf("inflation %d since before everything, want 513", got)
+	}
+	if got := c.Since(start); got != 0 {
+		t.Errorf("inflation %d since a use in the future, want 0", got)
+	}
+}
+
+func TestWithoutTier(t *testing.T) {
+	const tier = 1 << 27
+	for _, test := range []struct{ keep, priority, want int32 }{
+		{5, 0, 5}, {tier + 5, 1, 5}, {-3*tier + 5, -3, 5}, {15*tier + tier - 1, 15, tier - 1}, {15*tier + 5, 99, 5},
+		{-16*tier + 5, -99, 5}, {math.MinInt32, -16, 0},
+		// A policy that writes no tiers.
+		{5, 1, 5}, {5, -1, 5}, {math.MaxInt32, 0, math.MaxInt32}, {-7, 2, -7},
+	} {
+		if got := WithoutTier(test.keep, test.priority); got != test.want {
+			t.Errorf("keep %d of priority %d: %d, want %d", test.keep, test.priority, got, test.want)
+		}
+	}
+}

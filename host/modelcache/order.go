@@ -124,7 +124,7 @@ func ByRecency(r Ranking) ([]Ranked, uint64) {
 const Unranked = math.MaxInt32
 
 // Arrange makes what an Order answered into the order in which copies go: lowest Keep first, then the least recently
-// used, then the older load. Whatever was answered, each copy of the ranking is in the result once: of several answers for
+// used to the millisecond, then the older load. Whatever was answered, each copy of the ranking is in the result once: of several answers for
 // one copy the lowest counts, answers for no copy of the ranking are dropped, and copies left out go last, by priority
 // and recency. So no answer can withhold memory from a request.
 func Arrange(r Ranking, ranked []Ranked) []Ranked {
@@ -168,6 +168,11 @@ func (p place) compare(o place) int {
 	case !p.said && p.priority != o.priority:
 		return cmp.Compare(p.priority, o.priority)
 	}
+	used := cmp.Compare(p.used, o.used)
+	if p.said {
+		// To the millisecond, as the policy was told and the record of its decision says.
+		used = cmp.Compare(p.used/int64(time.Millisecond), o.used/int64(time.Millisecond))
+	}
 	// The older load first, so that equal inputs give equal answers.
-	return cmp.Or(cmp.Compare(p.used, o.used), cmp.Compare(p.ID, o.ID))
+	return cmp.Or(used, cmp.Compare(p.ID, o.ID))
 }

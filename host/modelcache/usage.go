@@ -24,6 +24,9 @@ const RateUnit = 1_000_000 * time.Second
 // when the copy goes. Requests between two readings are taken to have come evenly up to the last one, whose time is known;
 // so read every copy once in a while, and bursts are placed to within that while. The zero value is a model never used.
 // Not safe for concurrent use.
+//
+// Times are those of the wall, which may be set back. What lies in the future is then taken to be of now: counts that
+// waited for their time to come again would grow meanwhile without ever halving.
 type Usage struct {
 	// at is the moment that the counts are of: that of the last request.
 	at            time.Time
@@ -34,13 +37,15 @@ type Usage struct {
 	seen time.Time
 }
 
-// Read takes in what has come to a copy since it was last read. Times never go back.
+// Read takes in what has come to a copy since it was last read.
 func (u *Usage) Read(now time.Time, c CopyInfo) {
+	now = now.Round(0) // Without its monotonic reading, which last uses do not have.
 	if c.ID != u.copy {
 		u.copy, u.uses, u.seen = c.ID, 0, c.LoadedAt
 	}
+	u.at, u.seen = earlier(u.at, now), earlier(u.seen, now)
 	if c.Uses > u.uses {
-		u.add(c.Uses-u.uses, c.LastUsed)
+		u.add(c.Uses-u.uses, earlier(c.LastUsed, now))
 		u.uses = c.Uses
 	}
 	u.seen = now
@@ -63,6 +68,13 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
 // spread answers a count after a while in which n more came evenly.
 func spread(count float64, n uint64, since, halfLife time.Duration) float64 {
 	if since <= 0 {
@@ -77,7 +89,7 @@ func spread(count float64, n uint64, since, halfLife time.Duration) float64 {
 	return count
 }
 
-// Rates are requests per RateUnit as of now, which is not before what was read last.
+// Rates are requests per RateUnit as of now, or of what was read last if that is later.
 func (u *Usage) Rates(now time.Time) (rate, recent uint64) {
 	if u.at.IsZero() {
 		return 0, 0
@@ -90,6 +102,9 @@ func (u *Usage) Rates(now time.Time) (rate, recent uint64) {
 func perUnit(count float64, halfLife time.Duration) uint64 {
 	return uint64(count*math.Ln2*float64(RateUnit)/float64(halfLife) + 0.5)
 }
+
+// LastUsed is when the last request came that was read; zero when none was.
+func (u *Usage) LastUsed() time.Time { return u.at }
 
 // Used reports whether any request was ever read.
 func (u *Usage) Used() bool { return !u.at.IsZero() }

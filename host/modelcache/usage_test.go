@@ -116,3 +116,15 @@ func TestAModelNeverUsedHasNoRate(t *testing.T) {
 		t.Errorf("rates %d, %d", rate, recent)
 	}
 }
+
+// The wall's clock is set back by a year: what comes then counts as ever, and halves as ever.
+func TestRatesGoOnWhenTheClockIsSetBack(t *testing.T) {
+	var u Usage
+	c := CopyInfo{ID: 1, LoadedAt: start, LastUsed: start}
+	use(&u, &c, time.Second, RateHalfLife, time.Second)
+	c.LastUsed = start.AddDate(-1, 0, 0)
+	use(&u, &c, time.Minute, 10*RateHalfLife, time.Second)
+	rate, recent := u.Rates(c.LastUsed)
+	near(t, "rate", rate, perMillionSeconds(time.Minute), 0.05)
+	near(t, "recent rate", recent, perMillionSeconds(time.Minute), 0.1)
+}

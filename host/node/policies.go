@@ -11,11 +11,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/wasmesh/wasmesh/host/catalog"
+	"github.com/wasmesh/wasmesh/host/eviction"
 	"github.com/wasmesh/wasmesh/host/lifecycle/machine"
 	"github.com/wasmesh/wasmesh/host/modelcache"
 	"github.com/wasmesh/wasmesh/host/placement"
 	"github.com/wasmesh/wasmesh/host/policies"
 	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
+	"github.com/wasmesh/wasmesh/wasm-policies/builtin"
 	"github.com/wasmesh/wasmesh/wasm-policies/engine"
 
 	"github.com/wasmesh/wasmesh/sdk/policyabi"
@@ -47,7 +49,7 @@ func (n *node) buildPolicies(reporter *catalog.Reporter, registry *prometheus.Re
 	}
 	n.decider = &decider{
 		host: n.config.HostID, runtime: n.config.ServingRuntime, started: time.Now(), place: n.policies.Place, evict: n.policies.Evict,
-		logger: n.logger, placing: make(map[string]placing),
+		builtIn: builtin.Default(policyabi.HookEvict), logger: n.logger, placing: make(map[string]placing),
 	}
 	return nil
 }
@@ -57,12 +59,16 @@ type decider struct {
 	host, runtime string
 	started       time.Time
 	place, evict  *hook.Hook
-	logger        *slog.Logger
+	// builtIn is the evict hook's own policy.
+	builtIn builtin.Policy
+	logger  *slog.Logger
 	// placing is the decision on each model that is on its way here since a request missed it; as many as there are such
 	// models.
 	placing map[string]placing
 	// request is reused from ranking to ranking.
 	request policyabi.EvictRequest
+	// crowded: the last ranking did not fit into a request.
+	crowded bool
 }
 
 type placing struct {
@@ -70,17 +76,27 @@ type placing struct {
 	hits     []placement.Rule
 }
 
-// order asks the evict hook; it is machine.Config.Order.
+// order asks the evict hook; it is machine.Config.Order. More copies than a module takes in one request, some 25,000, are a
+// matter for the built-in policy. Those decisions are not recorded: new modules are tried on what is.
 func (d *decider) order(r modelcache.Ranking) ([]modelcache.Ranked, uint64) {
-	fillEvict(&d.request, r)
+	eviction.Ask(&d.request, r)
+	if !eviction.Fits(&d.request) {
+		if !d.crowded {
+			d.logger.Warn("more copies than a policy can be asked about: the built-in policy decides, and nothing is recorded",
+				"copies", len(r.Copies), "bytes", d.request.Size(), "limit", policyabi.MaxRequestBytes)
+		}
+		d.crowded = true
+		answers, err := eviction.Decide(&d.request, d.builtIn.Decide)
+		if err != nil {
+			d.logger.Error("the built-in policy broke a rule of the ABI", "error", err)
+		}
+		return eviction.Ranked(r, answers), 0
+	}
+	d.crowded = false
 	answer := d.evict.Evict(&d.request, hook.About{
 		Model: r.Incoming.Model, Passing: r.Incoming.Purpose == modelcache.Worth,
 	})
-	ranked := make([]modelcache.Ranked, len(answer.Answers))
-	for i, a := range answer.Answers {
-		ranked[i] = modelcache.Ranked{ID: r.Copies[a.Row].ID, Keep: a.Keep, Reason: uint16(a.Reason)}
-	}
-	return ranked, answer.Decision
+	return eviction.Ranked(r, answer.Answers), answer.Decision
 }
 
 // Missed has the place hook say where the model should be loaded. This host is the only candidate as long as hosts do not
@@ -135,7 +151,7 @@ func (d *decider) Ended(modelID string, state machine.State, failure *machine.Fa
 	case state == machine.Failed && failure != nil:
 		d.note(modelID, fmt.Sprintf("failed to load on %s (attempt %d): %s", d.host, failure.Attempts, failure.Message))
 	default:
-		d.note(modelID, "not loaded on "+d.host+": nobody waited for it any more")
+		d.note(modelID, "not loaded on "+d.host+": it was removed, or nobody waited for it any more")
 	}
 	delete(d.placing, modelID)
 }

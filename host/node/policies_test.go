@@ -1,7 +1,9 @@
 package node
 
 import (
+	"fmt"
 	"log/slog"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -11,6 +13,7 @@ import (
 	"github.com/wasmesh/wasmesh/host/modelcache"
 	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
 	"github.com/wasmesh/wasmesh/wasm-policies/builtin"
+	"github.com/wasmesh/wasmesh/wasm-policies/engine"
 
 	"github.com/wasmesh/wasmesh/sdk/policyabi"
 	"github.com/wasmesh/wasmesh/wasm-policies/hook"
@@ -41,7 +44,7 @@ func newDecider(t *testing.T, place, evict builtin.Policy) (*decider, *limits) {
 	}
 	return &decider{
 		host: "h", runtime: "r", started: time.Now(), logger: slog.New(slog.DiscardHandler), placing: map[string]placing{},
-		place: open(place), evict: open(evict),
+		place: open(place), evict: open(evict), builtIn: evict,
 	}, hits
 }
 
@@ -73,7 +76,7 @@ func TestWhatCameOfAMissIsRecorded(t *testing.T) {
 	}{
 		"loaded": {machine.Loaded, nil, "loaded on h"},
 		"failed": {machine.Failed, failure, "failed to load on h (attempt 2): no such bucket"},
-		"gone":   {machine.Absent, nil, "not loaded on h: nobody waited for it any more"},
+		"gone":   {machine.Absent, nil, "not loaded on h: it was removed, or nobody waited for it any more"},
 	} {
 		d.Missed(missed(model))
 		if got := onlyRecord(t, d.place, model).GetEffect(); got != "loading on h" {
@@ -186,5 +189,98 @@ func TestARankingThatLedToNothing(t *testing.T) {
 	d.Decided(machine.Decided{Decision: decision, Model: "new"})
 	if got := onlyRecord(t, d.evict, "new").GetEffect(); !strings.HasPrefix(got, "evicted nothing on h for new") {
 		t.Errorf("effect %q", got)
+	}
+}
+
+// manyCopies is a ranking of so many, no two of the same worth.
+func manyCopies(n int) modelcache.Ranking {
+	now := time.UnixMilli(1_700_000_000_000)
+	r := modelcache.Ranking{
+		Now: now, Capacity: modelcache.Resources{int64(n) << 20},
+		Incoming: modelcache.Incoming{Model: "new", Need: modelcache.Resources{1 << 20}, Purpose: modelcache.Miss},
+	}
+	for i := range n {
+		shuffled := uint64(i) * 2654435761 % uint64(n)
+		r.Copies = append(r.Copies, modelcache.Candidate{
+			CopyInfo: modelcache.CopyInfo{ID: modelcache.CopyID(i + 1), Size: modelcache.Resources{1 << 20}, LastUsed: now.Add(-time.Millisecond)},
+			Model:    fmt.Sprintf("model-%06d", i), Rate: 1 + shuffled, LoadCost: time.Second,
+		})
+	}
+	return r
+}
+
+// With more copies than a request holds the built-in policy decides, as it would if there were no limit: not the recency
+// that copies go by which nobody has ranked, and the module, which could not be asked, is not blamed.
+func TestMoreCopiesThanARequestHolds(t *testing.T) {
+	d, _ := newDecider(t, builtin.Default(policyabi.HookPlace), builtin.Default(policyabi.HookEvict))
+	generation := costAware(t)
+	d.evict.Activate(generation)
+	r := manyCopies(60_000)
+	ranked, decision := d.order(r)
+	if len(ranked) != len(r.Copies) || decision != 0 {
+		t.Fatalf("%d of %d copies ranked, decision %d", len(ranked), len(r.Copies), decision)
+	}
+	seen := map[modelcache.CopyID]bool{}
+	for i, said := range modelcache.Arrange(r, ranked) {
+		c := r.Copies[said.ID-1]
+		if seen[said.ID] || i > 0 && said.Keep == modelcache.Unranked {
+			t.Fatalf("copy %d at %d: keep %d", said.ID, i, said.Keep)
+		}
+		seen[said.ID] = true
+		if want := uint64(i) + 1; c.Rate != want {
+			t.Fatalf("place %d has the copy of rate %d, want the rarest first", i, c.Rate)
+		}
+	}
+	// What fits is the module's again.
+	if _, decision = d.order(manyCopies(100)); decision == 0 {
+		t.Error("a hundred copies went unrecorded")
+	}
+	if got := generation.Figures(time.Now()); got.Answered != 1 || got.Failed != 0 {
+		t.Errorf("the module's figures: %+v", got)
+	}
+}
+
+// costAware is the module that ships, ready to be activated.
+func costAware(t testing.TB) *hook.Generation {
+	t.Helper()
+	module, err := os.ReadFile("../../wasm-policies/evict-cost-aware/evict-cost-aware.wasm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := engine.New(engine.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = e.Close() })
+	program, err := e.Compile(t.Context(), engine.Source{Name: "evict-cost-aware", Module: module})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(program.Release)
+	return hook.NewGeneration(&syncv1.Generation{Id: "evict-cost-aware@1"}, program)
+}
+
+// BenchmarkRanking is one eviction's ranking, from the machine's words to the ledger's order: by the built-in policy, and by
+// the same as a module. More than a module takes is the built-in's either way.
+func BenchmarkRanking(b *testing.B) {
+	for _, by := range []string{"built-in", "module"} {
+		h, err := hook.New(hook.Config{Hook: policyabi.HookEvict, BuiltIn: builtin.Default(policyabi.HookEvict), Host: "h"})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(h.Close)
+		if by == "module" {
+			h.Activate(costAware(b))
+		}
+		d := &decider{host: "h", logger: slog.New(slog.DiscardHandler), evict: h, builtIn: builtin.Default(policyabi.HookEvict)}
+		for _, copies := range []int{1000, 10_000, 60_000} {
+			b.Run(fmt.Sprintf("%s/%d", by, copies), func(b *testing.B) {
+				r := manyCopies(copies)
+				for b.Loop() {
+					ranked, _ := d.order(r)
+					modelcache.Arrange(r, ranked)
+				}
+			})
+		}
 	}
 }

@@ -40,6 +40,7 @@ type Model struct {
 	// Declared: the need is its owner's word, not an estimate.
 	Declared bool
 	Keep     modelcache.Keep
+	// LastUsed is when it was used before the request that waits, if one does; zero for never.
 	LastUsed time.Time
 	// Rate, RateRecent and LoadCost as in modelcache.Candidate.
 	Rate, RateRecent uint64
@@ -113,12 +114,15 @@ func (h Host) row() policyabi.PlaceRow {
 		LoadsQueued: clip32(h.LoadsQueued), LoadsRunning: clip32(h.LoadsRunning), InFlight: clip32(h.InFlight), Copies: clip32(h.Copies),
 		Rate: h.Rate,
 	}
-	for flag, set := range map[policyabi.HostFlag]bool{
-		policyabi.HostFlagDraining: h.Draining, policyabi.HostFlagWarming: h.Warming, policyabi.HostFlagHasCopy: h.HasCopy,
-		policyabi.HostFlagExcluded: h.Excluded, policyabi.HostFlagPreferred: h.Preferred,
+	for _, f := range [...]struct {
+		set  bool
+		flag policyabi.HostFlag
+	}{
+		{h.Draining, policyabi.HostFlagDraining}, {h.Warming, policyabi.HostFlagWarming}, {h.HasCopy, policyabi.HostFlagHasCopy},
+		{h.Excluded, policyabi.HostFlagExcluded}, {h.Preferred, policyabi.HostFlagPreferred},
 	} {
-		if set {
-			row.Flags |= flag
+		if f.set {
+			row.Flags |= f.flag
 		}
 	}
 	return row

@@ -65,9 +65,21 @@ func (s *Set) Report(now time.Time) *syncv1.PolicyReport {
 	return report
 }
 
+// maxMessage bounds what is said of one generation. Refusals quote names from modules, which may be megabytes; a report that
+// is too large for the stream would end it, with all that it carries.
+const maxMessage = 2 << 10
+
+// clip makes a text one that can be sent: of bounded length, and UTF-8.
+func clip(text string) string {
+	if len(text) > maxMessage {
+		text = text[:maxMessage] + " ..."
+	}
+	return strings.ToValidUTF8(text, "?")
+}
+
 func (s *Set) entry(g *generation, now time.Time) *syncv1.PolicyReport_Entry {
 	entry := &syncv1.PolicyReport_Entry{
-		Id: g.meta.GetId(), Hook: g.meta.GetHook(), Message: strings.ToValidUTF8(g.message, "?"),
+		Id: g.meta.GetId(), Hook: g.meta.GetHook(), Message: clip(g.message),
 		State: syncv1.GenerationState_GENERATION_STATE_PREPARING,
 	}
 	if g.failed {
@@ -82,7 +94,7 @@ func (s *Set) entry(g *generation, now time.Time) *syncv1.PolicyReport_Entry {
 	entry.EnvelopeHits, entry.Compared, entry.Differed = figures.EnvelopeHits, figures.Compared, figures.Differed
 	entry.FuelMax = max(figures.FuelMax, g.trial.FuelMax)
 	if figures.Problem != "" {
-		entry.Message = strings.ToValidUTF8(figures.Problem, "?")
+		entry.Message = clip(figures.Problem)
 	}
 	deciding := s.byName(g.meta.GetHook()).Active() == g.decider
 	switch {

@@ -95,12 +95,25 @@ func (s *Set) line(plan *syncv1.PolicyPlan) {
 			s.generations[id] = g
 		}
 		g.role = entry.GetRole()
+		g.rename(entry.GetGeneration())
 		if g.program == nil {
 			g.failed, g.message, g.attempts, g.retryAt = false, "", 0, time.Time{}
 		}
 		if problem := s.problem(g, len(seen)); problem != "" {
 			g.failed, g.message = true, problem
 		}
+	}
+}
+
+// rename has a generation go by what the newest plan calls it: of two ConfigMaps with the same content, another may have it
+// now. Its figures begin anew.
+func (g *generation) rename(meta *syncv1.Generation) {
+	if g.meta.GetPolicy() == meta.GetPolicy() {
+		return
+	}
+	g.meta = meta
+	if g.program != nil {
+		g.decider = hook.NewGeneration(meta, g.program)
 	}
 }
 

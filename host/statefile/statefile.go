@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -17,9 +18,16 @@ import (
 // ErrDamaged: the content does not have the checksum that it was written with.
 var ErrDamaged = errors.New("checksum does not match")
 
+// writing is the end of the name of a file that is being written. It is always the same, so that what a crash leaves is
+// written over next time: some of these directories are memory, and some of these files are secret.
+const writing = ".writing"
+
 // Replace writes a file of this mode, or leaves the one that is there. The directory must exist.
 func Replace(path string, content []byte, mode os.FileMode) error {
-	temporary, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err := os.Remove(path + writing); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	temporary, err := os.OpenFile(path+writing, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}

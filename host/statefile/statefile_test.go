@@ -67,3 +67,21 @@ func TestReplaceSetsTheMode(t *testing.T) {
 		t.Fatal("wrote below a file")
 	}
 }
+
+// What a crash has left of a file that was being written is gone after the next time, whatever it was.
+func TestReplaceAfterACrash(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(path+writing, []byte("half of a much longer secret"), 0o444); err != nil {
+		t.Fatal(err)
+	}
+	if err := Replace(path, []byte("new"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil || len(entries) != 1 {
+		t.Fatalf("files %v, error %v", entries, err)
+	}
+	if content, err := os.ReadFile(path); err != nil || string(content) != "new" {
+		t.Errorf("content %q, error %v", content, err)
+	}
+}

@@ -123,7 +123,7 @@ func (s EvictRowView) RateRecent() uint64 { return s.r.u64(64) }
 // Uses: requests since its load.
 func (s EvictRowView) Uses() uint64 { return s.r.u64(72) }
 
-// Inflation: sum of the keep-values of what was evicted since its last use, each the largest of one eviction: the clock of Greedy-Dual policies, keep-value.
+// Inflation: sum of the keep-values of what was evicted since its last use, each the largest of one eviction, tiers of priority aside: the clock of Greedy-Dual policies, keep-value.
 func (s EvictRowView) Inflation() int64 { return int64(s.r.u64(80)) }
 
 // LoadMs: its load took, ms.

@@ -41,7 +41,7 @@ func (s PlaceContextView) NeedDevice() int64 { return int64(s.r.u64(16)) }
 // NeedSlots: slots.
 func (s PlaceContextView) NeedSlots() int64 { return int64(s.r.u64(24)) }
 
-// LastUsedMs: a request last came, ms since 1970.
+// LastUsedMs: a request last came, before the one that waits, ms since 1970.
 func (s PlaceContextView) LastUsedMs() int64 { return int64(s.r.u64(32)) }
 
 // Rate: decayed over hours, requests per 1e6 s.

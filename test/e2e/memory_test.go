@@ -97,7 +97,7 @@ func sendTogether(t *testing.T, m *mesh) []error {
 		client := m.grpcClient()
 		for k := i; k < waitingRequests; k += connections {
 			callers.Go(func() {
-				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				ctx, cancel := context.WithTimeout(t.Context(), 4*patience) // They carry 2.4 GiB.
 				defer cancel()
 				response, err := client.ModelInfer(ctx, request)
 				if err == nil && len(response.GetRawOutputContents()[0]) != waitingBytes {

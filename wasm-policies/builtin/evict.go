@@ -6,9 +6,10 @@ import "github.com/wasmesh/wasmesh/sdk/policyabi"
 // size, divided by the number of copies that share the use. See expectedUse and worth.
 func EvictCostAware(v policyabi.EvictView, a *policyabi.EvictAnswers) {
 	now, scale := nowOf(&v), scaleOf(v.Context())
+	bursts := burstShare(&v, now)
 	for i := range v.Len() {
 		row := v.Row(i)
-		use, fresh := expectedUse(row, now)
+		use, fresh := expectedUse(row, now, bursts)
 		reason := policyabi.ReasonRate
 		if fresh {
 			reason = policyabi.ReasonFresh
@@ -23,11 +24,7 @@ func EvictLRU(v policyabi.EvictView, a *policyabi.EvictAnswers) {
 	now := nowOf(&v)
 	for i := range v.Len() {
 		row := v.Row(i)
-		age := since(now, row.LastUsedMs())
-		if row.InFlight() > 0 {
-			age = 0
-		}
-		a.Add(i, inTier(row.Priority(), tierWidth-1-compress(uint64(age))), policyabi.ReasonRecency)
+		a.Add(i, inTier(row.Priority(), tierWidth-1-compress(uint64(idle(row, now)))), policyabi.ReasonRecency)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 const (
 	maxUse       = 1 << 40 // expected uses per 1e9 s: 1100 a second
 	maxUses      = 1 << 31
+	maxPauses    = 1 << 20 // between uses
 	maxLoadMs    = 1 << 22 // 70 minutes
 	maxAge       = 1 << 42 // ms, 139 years
 	maxInflation = 1 << 60
@@ -39,20 +40,33 @@ func compress(v uint64) int64 {
 
 // expectedUse is how often the model is going to be asked for, in uses per 1e9 s, as far as its past tells: the decayed
 // rate of hours, or half of that of minutes when this is more, so that a model that comes up is not taken for one that
-// has gone; but no more than once in the time for which it has not been used, for otherwise it would have been. fresh: it
-// is that of minutes which counts.
+// has gone; but no more than once in the time for which it has not been used, for otherwise it would have been, and half
+// if that is six of its pauses. On a host of bursts it is how soon it comes back, see burstShare and returning. fresh: it is
+// the rate of minutes which counts.
 //
-// The half and both half-lives are the middle of a plateau, not a peak: doubling or halving any of them moves a trace of
+// The halves and both half-lives are the middle of a plateau, not a peak: doubling or halving any of them moves a trace of
 // production by three of the hundred points between LRU and foresight at most. Less weight for minutes would do a
-// little better where models are used at random and badly where they are used in bursts; much more, the reverse.
-func expectedUse(row policyabi.EvictRowView, now int64) (use int64, fresh bool) {
+// little better where models are used at random; much more, worse.
+func expectedUse(row policyabi.EvictRowView, now, bursts int64) (use int64, fresh bool) {
 	hours := int64(min(row.Rate(), maxUse/1000)) * 1000
 	minutes := int64(min(row.RateRecent(), maxUse/1000)) * 500
-	age := since(now, row.LastUsedMs())
-	if row.InFlight() > 0 {
-		age = 0
+	use = min(max(hours, minutes), oncePer(idle(row, now)))
+	if overdue(row, now, 6) {
+		use /= 2
 	}
-	return min(max(hours, minutes), 1e12/max(age, 1), maxUse), minutes > hours
+	use = (use*(allBursts-bursts) + returning(row, now)*bursts) / allBursts
+	return use, minutes > hours
+}
+
+// oncePer is one use in that time, in uses per 1e9 s, and maxUse at most.
+func oncePer(ms int64) int64 { return min(1e12/max(ms, 1), maxUse) }
+
+// idle is for how long a copy has not been used, in ms. With requests in flight it is in use now.
+func idle(row policyabi.EvictRowView, now int64) int64 {
+	if row.InFlight() > 0 {
+		return 0
+	}
+	return since(now, row.LastUsedMs())
 }
 
 // worth is the load time that is lost without the copy, by the time without it and the memory that it takes: uses per

@@ -13,9 +13,9 @@ const (
 	bufferAlign = 16
 	// bufferStep is what sizes are rounded up to.
 	bufferStep = 4 << 10
-	// deepFuel is above what decisions use. A stack grows by at most some 32 bytes a unit of fuel, so one that has seen
-	// only calls below is at most 32 MiB.
-	deepFuel = 1 << 20
+	// keptStack is how large a stack, in bytes, an instance may keep from one call to the next. wazero's begin with 10 KiB,
+	// double up to 100 MB, and never shrink.
+	keptStack = 1 << 20
 	// highWater is the part of the memory limit, in quarters, beyond which an instance is not used again.
 	highWater = 3
 	// maxGrown is how often an instance may be seen with more memory than before.
@@ -86,7 +86,7 @@ func (i *Instance) Call(hook policyabi.Hook, length int, fuel uint64) (answer []
 	if err != nil {
 		return nil, used, err
 	}
-	i.afterwards(used)
+	i.afterwards()
 	switch n := int32(result); {
 	case n == 0:
 		return nil, used, nil
@@ -116,8 +116,7 @@ func (i *Instance) Release() {
 		i.program.discard(failed)
 		return
 	}
-	if i.deep {
-		i.deep = false
+	if i.deep() {
 		if err := i.lookUp(); err != nil {
 			i.close()
 			i.program.discard(true)
@@ -128,13 +127,10 @@ func (i *Instance) Release() {
 }
 
 // afterwards notes what a call has left behind. size is what the memory was before, as memory never shrinks.
-func (i *Instance) afterwards(used uint64) {
+func (i *Instance) afterwards() {
 	if size := i.memory.Size(); size > i.size {
 		i.size = size
 		i.grown++
-	}
-	if used > deepFuel {
-		i.deep = true
 	}
 }
 

@@ -12,8 +12,8 @@ import (
 )
 
 // Compile makes a Program of a module, or says why not: a *Refusal when the module is to blame, else an error that wraps
-// the cause of ctx's end. It takes up to a second for a large module, waits for its turn behind others, and must be kept off hot paths.
-// The caller owns the program and releases it.
+// the cause of ctx's end. It takes a second for a Go guest, up to a minute for one that was made to take long, waits for its
+// turn behind others, and must be kept off hot paths. The caller owns the program and releases it.
 func (e *Engine) Compile(ctx context.Context, source Source) (program *Program, err error) {
 	done, err := e.turn(ctx)
 	if err != nil {
@@ -35,9 +35,7 @@ func (e *Engine) Compile(ctx context.Context, source Source) (program *Program, 
 	if err := e.validate(ctx, source); err != nil {
 		return nil, err
 	}
-	limited, cancel := context.WithTimeoutCause(ctx, e.limits.CompileTime, errCompileTime)
-	defer cancel()
-	p, err := e.build(limited, source, metered)
+	p, err := e.build(ctx, source, metered)
 	if err != nil {
 		return nil, err
 	}
@@ -52,15 +50,23 @@ func (e *Engine) Compile(ctx context.Context, source Source) (program *Program, 
 	return p, nil
 }
 
+// errValidated ends a compilation that has come as far as it is to come.
+var errValidated = errors.New("the module is valid")
+
 // validate checks the whole module as its author wrote it: after the rewrite it would be too late, as indices that are out
-// of range in the original may then name what was added. Translating it for the interpreter is the cheap way.
+// of range in the original may then name what was added. wazero validates before it compiles, and looks at the context
+// before each function if several workers compile; here it has ended before the first. Without a compiler there is nothing
+// to end. Translating for the interpreter instead would take half a gigabyte for the largest modules.
 func (e *Engine) validate(ctx context.Context, source Source) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("compile %s: %w", source.Name, err)
 	}
-	runtime := wazero.NewRuntimeWithConfig(ctx, e.configure(wazero.NewRuntimeConfigInterpreter()))
-	defer runtime.Close(context.WithoutCancel(ctx))
-	if _, err := runtime.CompileModule(ctx, source.Module); err != nil {
+	ended, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	end(errValidated)
+	runtime := wazero.NewRuntimeWithConfig(ended, e.configure(wazero.NewRuntimeConfig()))
+	defer runtime.Close(ended)
+	_, err := runtime.CompileModule(experimental.WithCompilationWorkers(ended, 2), source.Module)
+	if err != nil && !errors.Is(err, errValidated) {
 		return &Refusal{source.Name, RuleInvalid, err.Error()}
 	}
 	return nil
@@ -74,56 +80,51 @@ func (e *Engine) configure(c wazero.RuntimeConfig) wazero.RuntimeConfig {
 func (e *Engine) build(ctx context.Context, source Source, metered *meter.Module) (*Program, error) {
 	p := &Program{engine: e, name: source.Name, config: append([]byte(nil), source.Config...), fuelExport: metered.FuelExport, owners: 1}
 	if e.cacheDir != "" && !e.interpreter {
-		err := e.open(ctx, p, metered, e.moduleCache(metered.Wasm))
+		err := e.open(p, metered, e.moduleCache(metered.Wasm))
 		if err == nil {
 			return p, nil
 		}
-		if ctx.Err() == nil {
-			e.logger.WarnContext(ctx, "compile a policy without its cache", "policy", source.Name, "error", err)
-			e.dropModuleCache(metered.Wasm)
-		}
+		e.logger.WarnContext(ctx, "compile a policy without its cache", "policy", source.Name, "error", err)
+		e.dropModuleCache(metered.Wasm)
 	}
-	err := e.open(ctx, p, metered, "")
-	switch cause := context.Cause(ctx); {
-	case err == nil:
-		return p, nil
-	case cause == errCompileTime:
-		return nil, &Refusal{source.Name, RuleLimit, fmt.Sprintf("compiling it takes longer than %v", e.limits.CompileTime)}
-	case cause != nil:
-		return nil, fmt.Errorf("compile %s: %w", source.Name, cause)
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("compile %s: %w", source.Name, err)
 	}
-	return nil, &Refusal{source.Name, RuleInvalid, err.Error()}
+	if err := e.open(p, metered, ""); err != nil {
+		return nil, &Refusal{source.Name, RuleInvalid, err.Error()}
+	}
+	return p, nil
 }
 
-// errCompileTime tells that a module is to blame from that the caller has given up.
-var errCompileTime = errors.New("compiling takes too long")
-
 // open makes the program's runtime, with a cache in dir if one is named.
-func (e *Engine) open(ctx context.Context, p *Program, metered *meter.Module, dir string) error {
+//
+// wazero compiles on this goroutine alone: a panic of its compiler on one of several could not be recovered and would end
+// the process. The price is that it cannot be interrupted; the limits of package meter bound what it takes.
+func (e *Engine) open(p *Program, metered *meter.Module, dir string) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the compiler panicked: %v", r)
+		}
+		if err != nil {
+			p.shut()
+		}
+	}()
 	config := wazero.NewRuntimeConfig()
 	if e.interpreter {
 		config = wazero.NewRuntimeConfigInterpreter()
 	}
 	config = e.configure(config)
-	p.cache = nil
+	p.runtime, p.cache = nil, nil
 	if dir != "" {
-		cache, err := wazero.NewCompilationCacheWithDir(dir)
-		if err != nil {
+		if p.cache, err = wazero.NewCompilationCacheWithDir(dir); err != nil {
 			return err
 		}
-		p.cache = cache
-		config = config.WithCompilationCache(cache)
+		config = config.WithCompilationCache(p.cache)
 	}
-	background := context.Background()
-	p.runtime = wazero.NewRuntimeWithConfig(background, config)
-	// With one worker wazero does not look at the context while it compiles.
-	compiled, err := p.runtime.CompileModule(experimental.WithCompilationWorkers(ctx, 2), metered.Wasm)
-	if err == nil {
-		p.compiled = compiled
-		err = defineImports(background, p.runtime, metered.Imports)
+	ctx := context.Background()
+	p.runtime = wazero.NewRuntimeWithConfig(ctx, config)
+	if p.compiled, err = p.runtime.CompileModule(ctx, metered.Wasm); err != nil {
+		return err
 	}
-	if err != nil {
-		p.shut()
-	}
-	return err
+	return defineImports(ctx, p.runtime, metered.Imports)
 }

@@ -3,7 +3,6 @@ package engine
 import (
 	"log/slog"
 	"runtime"
-	"time"
 
 	"github.com/wasmesh/wasmesh/sdk/policyabi"
 )
@@ -29,8 +28,6 @@ type Config struct {
 type Limits struct {
 	// ModuleBytes of an uncompressed module; default 16 MiB.
 	ModuleBytes int
-	// CompileTime is how long compiling one module may take; default 1 min. It is looked at between functions.
-	CompileTime time.Duration
 	// MemoryPages of one instance, of 64 KiB each; default 256 (16 MiB).
 	MemoryPages uint32
 	// Instances of one program at the same time; default the number of processors, at most 8.
@@ -47,7 +44,6 @@ type Limits struct {
 
 func (l Limits) withDefaults() Limits {
 	orDefault(&l.ModuleBytes, 16<<20)
-	orDefault(&l.CompileTime, time.Minute)
 	orDefault(&l.MemoryPages, 256)
 	orDefault(&l.Instances, min(runtime.GOMAXPROCS(0), 8))
 	orDefault(&l.RequestBytes, 4<<20)
@@ -57,7 +53,7 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-func orDefault[T int | uint32 | uint64 | time.Duration](value *T, otherwise T) {
+func orDefault[T int | uint32 | uint64](value *T, otherwise T) {
 	if *value <= 0 {
 		*value = otherwise
 	}

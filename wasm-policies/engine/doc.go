@@ -17,7 +17,8 @@
 //	request.Encode(buffer)
 //	answer, used, err := instance.Call(policyabi.HookPlace, request.Size(), engine.Budget(policyabi.HookPlace, rows))
 //
-// Nothing of this allocates. The example is a whole program.
+// Nothing of this allocates. The example is a whole program. A Program has one instance at first and makes more when callers
+// wait; who wants all of them before it decides calls Warm.
 //
 // # Invariants
 //
@@ -32,6 +33,7 @@
 //   - A Program is closed by its last reference. The owner has one, each acquired instance has one: replacing a program
 //     under load never closes an instance in use.
 //   - No panic of a guest, of a host function or of wazero leaves this package; whatever a guest does comes back as a Trap.
+//     That is why a module is compiled on one goroutine: of several, a panic on any would end the process.
 //
 // # Caching
 //

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 
 	"github.com/tetratelabs/wazero"
@@ -29,32 +30,39 @@ type Instance struct {
 	buf     api.Function
 	hooks   [hookSlots]api.Function
 	guest   *guest
+	// stacks are those that the callable functions run on, see stackOf.
+	stacks [hookSlots + 1]reflect.Value
 	// stack carries parameters in and results out.
 	stack [1]uint64
 
 	// address and room are of the guest's buffer: what mesh_buf last returned and was asked for.
 	address, room uint32
 	// size of the memory when it was last seen to have grown, and how often it has.
-	size  uint32
-	grown int
-	// deep says that a call used so much fuel that its stack may have grown large.
-	deep bool
-
+	size          uint32
+	grown         int
 	held, spoiled bool
 	// abiMajor and abiMinor are what mesh_abi said.
 	abiMajor, abiMinor uint16
 }
 
-// instantiate makes an instance that is ready to decide. An error is a *Refusal or a *Trap in one.
-func (p *Program) instantiate() (*Instance, error) {
+// instantiate makes an instance that is ready to decide. An error is a *Refusal or a *Trap in one. It runs on goroutines
+// of the engine, where a panic would end the process.
+func (p *Program) instantiate() (instance *Instance, err error) {
 	i := &Instance{program: p, guest: newGuest(p)}
+	defer func() {
+		if r := recover(); r != nil {
+			instance, err = nil, p.refuse(RuleStart, fmt.Errorf("panic in the wasm runtime: %v", r))
+		}
+		if err != nil && i.module != nil {
+			i.close()
+		}
+	}()
 	module, err := p.runtime.InstantiateModule(i.guest, p.compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions())
 	if err != nil {
 		return nil, p.refuse(RuleStart, p.startFailure(newTrap(Trapped, err, i.guest.output())))
 	}
 	i.module = module
 	if err := i.prepare(); err != nil {
-		i.close()
 		return nil, err
 	}
 	return i, nil
@@ -112,12 +120,37 @@ func (i *Instance) lookUp() (err error) {
 	if i.buf, err = i.function(policyabi.ExportBuffer, oneIn, out); err != nil {
 		return err
 	}
+	i.stacks[hookSlots] = stackOf(i.buf)
 	for _, hook := range callable {
 		if i.hooks[hook], err = i.function(hook.Export(), oneIn, out); err != nil {
 			return err
 		}
+		i.stacks[hook] = stackOf(i.hooks[hook])
 	}
 	return nil
+}
+
+// stackOf is the stack of a callable function of wazero, which offers no other way to learn how large it has become: fuel
+// does not tell, as the frame of one call may be tens of kilobytes. The zero Value if wazero is made otherwise one day.
+func stackOf(f api.Function) reflect.Value {
+	v := reflect.ValueOf(f)
+	if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct {
+		return reflect.Value{}
+	}
+	if stack := v.Elem().FieldByName("stack"); stack.Kind() == reflect.Slice {
+		return stack
+	}
+	return reflect.Value{}
+}
+
+// deep says whether a stack has become too large to be kept.
+func (i *Instance) deep() bool {
+	for _, stack := range i.stacks {
+		if stack.IsValid() && stack.Cap()*int(stack.Type().Elem().Size()) > keptStack {
+			return true
+		}
+	}
+	return false
 }
 
 // function is an export of that signature, or nil if there is none of the name.

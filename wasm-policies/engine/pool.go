@@ -97,7 +97,7 @@ func (p *Program) discard(failed bool) {
 	} else {
 		p.stats.Recycled++
 	}
-	if p.live == 0 || len(p.waiting) > 0 {
+	if p.live < p.keep || len(p.waiting) > 0 {
 		p.growIfWorthwhile()
 	}
 	last := p.leave()
@@ -122,23 +122,13 @@ func (p *Program) growIfWorthwhile() {
 	go p.grow()
 }
 
-// grow makes instances while somebody waits for one.
+// grow makes instances while somebody waits for one, or there are fewer than are to be kept.
 func (p *Program) grow() {
 	defer p.engine.growing.Done()
 	for {
-		instance, err := p.instantiate()
+		err := p.add()
 		p.mu.Lock()
-		if err != nil {
-			p.live--
-			p.stats.Failed++
-			p.retryAt = time.Now().Add(min(firstRetry<<min(p.failures, 10), lastRetry))
-			p.failures++
-		} else {
-			p.failures = 0
-			p.stats.Made++
-			p.put(instance)
-		}
-		if err == nil && len(p.waiting) > 0 && p.live < p.engine.limits.Instances {
+		if err == nil && (len(p.waiting) > 0 || p.live < p.keep) && p.live < p.engine.limits.Instances {
 			p.live++
 			p.mu.Unlock()
 			continue
@@ -156,6 +146,51 @@ func (p *Program) grow() {
 	}
 }
 
+// add makes an instance that the caller, who has a reference, has counted in live.
+func (p *Program) add() error {
+	instance, err := p.instantiate()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err != nil {
+		p.live--
+		p.stats.Failed++
+		p.retryAt = time.Now().Add(min(firstRetry<<min(p.failures, 10), lastRetry))
+		p.failures++
+		return err
+	}
+	p.failures = 0
+	p.stats.Made++
+	p.put(instance)
+	return nil
+}
+
+// Warm makes as many instances as there may be, and has the program keep so many from now on. An instance of a Go guest
+// takes milliseconds to make, and Acquire waits for 200 us: a program that is not warm leaves its first decisions to others.
+// Call it off the hot path, before the program decides. An error says that an instance could not be made; those that there
+// are stay.
+func (p *Program) Warm() error {
+	if !p.Retain() {
+		return ErrClosed
+	}
+	defer p.Release()
+	if !p.engine.start() {
+		return ErrClosed
+	}
+	defer p.engine.growing.Done()
+	p.mu.Lock()
+	p.keep = p.engine.limits.Instances
+	for p.live < p.keep {
+		p.live++
+		p.mu.Unlock()
+		if err := p.add(); err != nil {
+			return err
+		}
+		p.mu.Lock()
+	}
+	p.mu.Unlock()
+	return nil
+}
+
 // first makes the instance that shows that the module works.
 func (p *Program) first() error {
 	instance, err := p.instantiate()
@@ -164,7 +199,7 @@ func (p *Program) first() error {
 	}
 	p.info.ABIMajor, p.info.ABIMinor = instance.abiMajor, instance.abiMinor
 	p.mu.Lock()
-	p.live, p.stats.Made = 1, 1
+	p.live, p.keep, p.stats.Made = 1, 1, 1
 	p.put(instance)
 	p.mu.Unlock()
 	return nil

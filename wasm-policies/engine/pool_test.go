@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"bytes"
 	"errors"
 	"runtime"
 	"testing"
@@ -40,6 +41,52 @@ func TestPoolIsBounded(t *testing.T) {
 		first.Release()
 		second.Release()
 	})
+}
+
+// A program that is warm serves as many at once as it ever will from the first moment on, and stays so when one fails.
+func TestWarm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := compile(t, newEngine(t, engine.Config{Limits: engine.Limits{Instances: 3}}), engine.Source{Module: policy(code(opUnreachable), 0).wasm()})
+		if err := p.Warm(); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			var all []*engine.Instance
+			began := time.Now()
+			for range 3 {
+				i, err := p.Acquire()
+				if err != nil {
+					t.Fatal(err)
+				}
+				all = append(all, i)
+			}
+			if waited := time.Since(began); waited != 0 {
+				t.Errorf("waited %v for instances of a warm program", waited)
+			}
+			if err := callOn(t, all[0], placement(1)); err == nil {
+				t.Error("the guest did not trap")
+			}
+			for _, i := range all {
+				i.Release()
+			}
+			synctest.Wait()
+		}
+		if s := p.Stats(); s.Instances != 3 || s.Discarded != 2 || s.Made != 5 {
+			t.Errorf("%+v, want 3 instances, and a new one for each of two that failed", s)
+		}
+	})
+}
+
+func TestWarmAfterTheEnd(t *testing.T) {
+	e := newEngine(t, engine.Config{})
+	p, err := e.Compile(t.Context(), engine.Source{Module: policy(abstain, 0).wasm()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Release()
+	if err := p.Warm(); !errors.Is(err, engine.ErrClosed) {
+		t.Errorf("error %v, want %v", err, engine.ErrClosed)
+	}
 }
 
 func TestWaiterGetsWhatIsReleased(t *testing.T) {
@@ -190,6 +237,33 @@ func TestDeepStackIsGivenBack(t *testing.T) {
 	}
 	if kept := heap() - before; kept > 4<<20 {
 		t.Errorf("%d bytes are kept after a deep recursion", kept)
+	}
+	if s := p.Stats(); s.Made != 1 {
+		t.Errorf("%+v: want the instance kept", s)
+	}
+}
+
+// Nor does one whose few calls have large frames: 21,000 units of fuel take 32 MiB here.
+func TestLargeFramesAreGivenBack(t *testing.T) {
+	// f(n) = n > 0 ? f(n-1) : the sum of 3,000 values, all of which are kept over a call.
+	const values = 3000
+	var sum []byte
+	for n := range values {
+		sum = append(sum, code(get(0), load(4*n))...)
+	}
+	sum = append(sum, call(4)...)
+	sum = append(sum, bytes.Repeat([]byte{opI32Add}, values-1)...)
+	f := function{params: one, results: one, body: code(
+		opBlock, void, get(0), opBrIf, 0, sum, opReturn, opEnd, get(0), constant(1), opI32Sub, call(3))}
+	nothing := function{params: none, results: none}
+	p := compile(t, newEngine(t, engine.Config{Limits: engine.Limits{Instances: 1}}),
+		engine.Source{Module: policy(code(constant(1500), call(3), opDrop, constant(0)), 0, f, nothing).wasm()})
+	before := heap()
+	if _, used, err := decide(t, p, placement(1), 1<<30); err != nil || used > 1<<16 {
+		t.Fatalf("used %d, %v", used, err)
+	}
+	if kept := heap() - before; kept > 4<<20 {
+		t.Errorf("%d bytes are kept after calls with large frames", kept)
 	}
 	if s := p.Stats(); s.Made != 1 {
 		t.Errorf("%+v: want the instance kept", s)

@@ -36,6 +36,8 @@ type Program struct {
 	free []*Instance
 	// live counts instances that exist or are being made.
 	live int
+	// keep is how many there are to be even if nobody waits for one: 1, or after Warm as many as there may be.
+	keep int
 	// growing says that a goroutine makes instances.
 	growing bool
 	// waiting are callers that wait for an instance, oldest first, bounded by maxWaiters.
@@ -134,7 +136,9 @@ func (p *Program) close() {
 // shut frees what wazero holds.
 func (p *Program) shut() {
 	ctx := context.Background()
-	_ = p.runtime.Close(ctx)
+	if p.runtime != nil {
+		_ = p.runtime.Close(ctx)
+	}
 	if p.cache != nil {
 		_ = p.cache.Close(ctx)
 	}

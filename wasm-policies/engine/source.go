@@ -52,7 +52,7 @@ func Inspect(module []byte) (Info, error) {
 }
 
 // maxFunctionBytes of the body of one function. wazero's compiler takes time that grows with the square of a function's
-// blocks, and does not look at the context meanwhile. The largest function that Go's compiler makes of its standard
+// blocks, and cannot be interrupted. The largest function that Go's compiler makes of its standard
 // library has 51 KB.
 const maxFunctionBytes = 128 << 10
 

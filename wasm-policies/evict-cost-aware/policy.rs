@@ -4,15 +4,16 @@
 
 use wasmesh_policy::*;
 
-policy! { evict: evict, config: ["recent_divisor", "priorities"] }
+policy! { evict: evict, config: ["recent_divisor", "bursts", "priorities"] }
 
 fn evict(request: EvictRequest, keep: &mut EvictAnswers) {
     let now = request.header().now_ms().max(0);
     let scale = Scale::of(request.context());
     let recent_divisor = config::int("recent_divisor", 2).clamp(1, 1_000_000);
     let priorities = config::int("priorities", 1) != 0;
+    let bursts = if config::int("bursts", 1) != 0 { burst_share(request, now) } else { 0 };
     for (i, copy) in request.rows().enumerate() {
-        let (usage, fresh) = expected_use(copy, now, recent_divisor);
+        let (usage, fresh) = expected_use(copy, now, recent_divisor, bursts);
         let priority = if priorities { copy.priority() } else { 0 };
         let reason = if fresh { Reason::FRESH } else { Reason::RATE };
         keep.add(i, in_tier(priority, compress(worth(copy, usage, &scale))), reason);
@@ -21,6 +22,7 @@ fn evict(request: EvictRequest, keep: &mut EvictAnswers) {
 
 // Bounds within which no product below leaves 63 bits. Real values are within them.
 const MAX_USE: i64 = 1 << 40; // expected uses per 1e9 s: 1100 a second
+const MAX_PAUSES: u64 = 1 << 20; // between uses
 const MAX_LOAD_MS: u32 = 1 << 22; // 70 minutes
 const MAX_AGE: i64 = 1 << 42; // ms, 139 years
 
@@ -48,12 +50,54 @@ fn compress(v: i64) -> i32 {
 
 /// How often the model is going to be asked for, in uses per 1e9 s, as far as its past tells: the decayed rate of hours, or
 /// half of that of minutes when this is more; but no more than once in the time for which it has not been used, for otherwise
-/// it would have been. With it, whether it is the rate of minutes that counts.
-fn expected_use(copy: EvictRow, now: i64, recent_divisor: i64) -> (i64, bool) {
+/// it would have been, and half if that is six of its pauses. On a host of bursts it is how soon it comes back. With it,
+/// whether it is the rate of minutes that counts.
+fn expected_use(copy: EvictRow, now: i64, recent_divisor: i64, bursts: i64) -> (i64, bool) {
     let thousand = |rate: u64| rate.min(MAX_USE as u64 / 1000) as i64 * 1000;
     let (hours, minutes) = (thousand(copy.rate()), thousand(copy.rate_recent()) / recent_divisor);
-    let age = if copy.in_flight() > 0 { 0 } else { since(now, copy.last_used_ms()) };
-    (hours.max(minutes).min(1_000_000_000_000 / age.max(1)).min(MAX_USE), minutes > hours)
+    let once = once_per(idle(copy, now));
+    let mut usage = hours.max(minutes).min(once);
+    if overdue(copy, now, 6) {
+        usage /= 2;
+    }
+    // What is used in bursts comes back once in the time for which it has not been used, less what is unsure of it.
+    let seen = i64::from(64 - copy.uses().leading_zeros()).max(1).min(8);
+    ((usage * (ALL_BURSTS - bursts) + once * seen / 8 * bursts) / ALL_BURSTS, minutes > hours)
+}
+
+/// The most that burst_share answers.
+const ALL_BURSTS: i64 = 256;
+
+/// How far a host's models are used in bursts: by the share of its copies that have paused for three times their mean pause,
+/// from a fifth on, and wholly from three tenths on.
+fn burst_share(request: EvictRequest, now: i64) -> i64 {
+    let (mut copies, mut lapsed) = (0, 0);
+    for copy in request.rows() {
+        copies += 1;
+        lapsed += i64::from(overdue(copy, now, 3));
+    }
+    (lapsed * (10 * ALL_BURSTS) / copies.max(1) - 2 * ALL_BURSTS).max(0).min(ALL_BURSTS)
+}
+
+/// Whether a copy has not been used for so many times the mean pause between its uses since its load. One that was used once,
+/// or whose load is unknown, is not.
+fn overdue(copy: EvictRow, now: i64, pauses: i64) -> bool {
+    let uses = copy.uses().min(MAX_PAUSES + 1) as i64;
+    if uses < 2 || copy.loaded_at_ms() <= 0 {
+        return false;
+    }
+    let used = idle(copy, now);
+    used * (uses - 1) > pauses * (since(now, copy.loaded_at_ms()) - used).max(0)
+}
+
+/// One use in that time, in uses per 1e9 s, and MAX_USE at most.
+fn once_per(ms: i64) -> i64 {
+    (1_000_000_000_000 / ms.max(1)).min(MAX_USE)
+}
+
+/// For how long a copy has not been used, in ms. With requests in flight it is in use now.
+fn idle(copy: EvictRow, now: i64) -> i64 {
+    if copy.in_flight() > 0 { 0 } else { since(now, copy.last_used_ms()) }
 }
 
 /// How long ago that was, in ms: 0 for the future, MAX_AGE for the unknown.

@@ -78,6 +78,8 @@ func (t *tally) add(r reply) {
 		t.answered.Add(1)
 	case syncv1.DecisionOutcome_DECISION_OUTCOME_ABSTAINED:
 		t.abstained.Add(1)
+	case syncv1.DecisionOutcome_DECISION_OUTCOME_BUSY:
+		t.failed.Add(1) // And nobody to blame: there was more to decide at a time than it has instances.
 	default:
 		t.failed.Add(1)
 		t.blame(r.err.Error())

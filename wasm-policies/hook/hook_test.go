@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"reflect"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -150,8 +151,19 @@ func TestBusyIsNotTheModulesFault(t *testing.T) {
 			t.Fatalf("got %+v", got)
 		}
 	}
-	if f := g.Figures(time.Now()); f.Degraded || f.Failed != 100 {
+	if f := g.Figures(time.Now()); f.Degraded || f.Failed != 100 || f.Problem != "" {
 		t.Fatalf("figures %+v", f)
+	}
+	// A shadow without an instance has not been asked, and has not failed.
+	observer := newCounting()
+	beside := newHook(t, policyabi.HookEvict, func(c *Config) { c.Observer = observer })
+	beside.Shadow(g)
+	beside.Evict(evictRequest(2), About{})
+	for observer.event(ShadowDropped) == 0 {
+		runtime.Gosched()
+	}
+	if f := g.Figures(time.Now()); f.Failed != 100 || f.Compared != 0 {
+		t.Fatalf("figures %+v after a shadow was busy", f)
 	}
 }
 

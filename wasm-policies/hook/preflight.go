@@ -31,12 +31,16 @@ type Preflighted struct {
 
 // Preflight tries a program: the conformance set, then the last decisions that were recorded here. An error that wraps a
 // *conformance.Failure names the policy, the rule and the request; one that wraps ctx's says nothing about the policy.
+// A program that has passed is warm: it can decide at once, as often at a time as it ever will.
 func (h *Hook) Preflight(ctx context.Context, p *engine.Program) (Preflighted, error) {
 	if !p.Implements(h.config.Hook) {
 		return Preflighted{}, &engine.Refusal{Policy: p.Name(), Rule: engine.RuleExport,
 			Detail: fmt.Sprintf("it is to decide %v, but does not export %s", h.config.Hook, h.config.Hook.Export())}
 	}
 	figures, err := h.preflight(ctx, compiled{p})
+	if err == nil {
+		err = p.Warm()
+	}
 	if err != nil {
 		return figures, fmt.Errorf("preflight of policy %s: %w", p.Name(), err)
 	}

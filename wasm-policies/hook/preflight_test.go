@@ -3,6 +3,7 @@ package hook
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -43,6 +44,10 @@ func TestPreflightNamesWhatIsBroken(t *testing.T) {
 			if test.rule == "" {
 				if err != nil || figures.Replayed != 3 || figures.Requests < 20 || figures.FuelMax == 0 {
 					t.Fatalf("%+v, %v", figures, err)
+				}
+				// It decides at once, as often at a time as it ever will.
+				if s := p.Stats(); s.Instances != min(runtime.GOMAXPROCS(0), 8) {
+					t.Fatalf("%+v after the trial, want all instances", s)
 				}
 				if differed := test.module.Backward; differed && figures.Differed != 3 || !differed && figures.Differed != 0 {
 					t.Fatalf("%+v: wrong number of differences", figures)

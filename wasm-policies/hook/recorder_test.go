@@ -3,6 +3,7 @@ package hook
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/wasmesh/wasmesh/sdk/policyabi"
 	"github.com/wasmesh/wasmesh/wasm-policies/builtin"
+	"github.com/wasmesh/wasmesh/wasm-policies/hook/hooktest"
 )
 
 // pattern is a request's bytes that tell whose they are.
@@ -100,6 +102,55 @@ func TestRecorderUnderConcurrency(t *testing.T) {
 	defer r.mu.Unlock()
 	if len(r.arena) != 64<<10 || len(r.entries) != minEntries || r.count == 0 {
 		t.Fatalf("arena %d, table %d, %d entries", len(r.arena), len(r.entries), r.count)
+	}
+}
+
+// What is read while decisions are taken, in a ring that they go round again and again, is whole and what was asked: by
+// whoever looks at records, by the trial of another generation, and by shadows.
+func TestReadingWhileDeciding(t *testing.T) {
+	e := newEngine(t)
+	for _, arena := range []int{3000, 50_000} {
+		h := newHook(t, policyabi.HookEvict, func(c *Config) { c.RecorderBytes = arena })
+		h.Activate(generation(t, e, "live", hooktest.Module{}))
+		shadow := &fake{answer: func(memory []byte) (int, uint64, error) {
+			if _, err := policyabi.DecodeEvictRequest(memory); err != nil {
+				t.Errorf("a shadow was asked %v", err)
+			}
+			return inOrder(memory)
+		}}
+		h.Shadow(newGeneration(meta("shadow"), shadow))
+		var deciding sync.WaitGroup
+		for worker := range 3 {
+			deciding.Go(func() {
+				for i := range 400 {
+					request := evictRequest((i*7 + worker) % 23)
+					request.Context.Name = fmt.Sprintf("model-%d-%d", worker, i)
+					d := h.Evict(request, About{Model: request.Context.Name, Passing: i%10 == 0})
+					h.Note(d.Decision, "noted", []string{"victim"})
+				}
+			})
+		}
+		done := make(chan struct{})
+		go func() { deciding.Wait(); close(done) }()
+		check := func(encoded []byte, model string) {
+			if r, err := policyabi.DecodeEvictRequest(encoded); err != nil || r.Context.Name != model {
+				t.Errorf("decision about %s: request %v, %v", model, r, err)
+			}
+		}
+		for running := true; running; {
+			select {
+			case <-done:
+				running = false
+			default:
+			}
+			for _, record := range h.Records(Filter{}) {
+				check(record.GetRequest(), record.GetModelId())
+			}
+			for _, r := range h.replays() {
+				_, model, _ := strings.Cut(r.request.Name, "about ")
+				check(r.request.Bytes, model)
+			}
+		}
 	}
 }
 

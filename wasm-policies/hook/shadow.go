@@ -132,11 +132,11 @@ func (h *Hook) compare(j job) {
 	if err != nil {
 		return // It has been replaced meanwhile.
 	}
-	g.tally.add(r)
 	if r.outcome == syncv1.DecisionOutcome_DECISION_OUTCOME_BUSY {
 		h.drop(j)
 		return
 	}
+	g.tally.add(r)
 	if r.outcome != syncv1.DecisionOutcome_DECISION_OUTCOME_ANSWERED {
 		d := decided{response: j.response}
 		answer = slices.Clone(h.fallBack(request, &d))

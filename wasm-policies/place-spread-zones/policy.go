@@ -2,9 +2,6 @@
 package main
 
 import (
-	"cmp"
-	"slices"
-
 	policy "github.com/wasmesh/wasmesh/sdk/policy/go"
 	"github.com/wasmesh/wasmesh/sdk/policy/go/place"
 )
@@ -20,26 +17,47 @@ func main() {}
 
 func spread(r place.Request, a *place.Answers) {
 	zoneFirst := evictForZone.Value() != 0
-	best := make([]bid, 0, ranked+1)
+	var best top
 	for i := range r.Len() {
-		b, ok := bidOf(r.Context(), r.Row(i))
-		if !ok {
-			continue
-		}
-		b.row = i
-		// Insertion into the sorted best: few rows get in once it is full.
-		at := len(best)
-		for at > 0 && b.compare(&best[at-1], zoneFirst) < 0 {
-			at--
-		}
-		if at < ranked {
-			best = slices.Insert(best, at, b)
-			best = best[:min(len(best), ranked)]
+		if b, ok := bidOf(r.Context(), r.Row(i)); ok {
+			b.row = i
+			best.offer(&b, zoneFirst)
 		}
 	}
-	for _, b := range best {
+	for _, at := range best.order[:best.n] {
+		b := &best.bids[at]
 		a.Add(b.row, -int32(b.zoneCopies), b.reason(zoneFirst))
 	}
+}
+
+// top is the best bids. Their order is kept apart, so that a new one moves a few bytes only.
+type top struct {
+	n     int
+	order [ranked]uint8 // Indices of bids, the best first.
+	bids  [ranked]bid
+}
+
+// offer takes a bid in if it is among the best. Equal bids stay in the order in which they came.
+func (t *top) offer(b *bid, zoneFirst bool) {
+	slot := t.n
+	if t.n == ranked {
+		if slot = int(t.order[ranked-1]); !b.before(&t.bids[slot], zoneFirst) {
+			return
+		}
+		t.n--
+	}
+	from, to := 0, t.n
+	for from < to {
+		middle := (from + to) / 2
+		if b.before(&t.bids[t.order[middle]], zoneFirst) {
+			to = middle
+		} else {
+			from = middle + 1
+		}
+	}
+	copy(t.order[from+1:], t.order[from:t.n])
+	t.order[from], t.bids[slot] = uint8(slot), *b
+	t.n++
 }
 
 // bid is what one host has to offer. Less of each is better.
@@ -53,27 +71,25 @@ type bid struct {
 	distance   uint64
 }
 
-// compare puts the zone with fewer copies first, before or after the question whether something has to be evicted; then it
+// before puts the zone with fewer copies first, before or after the question whether something has to be evicted; then it
 // looks at what is lost, at the loads that are ahead, and at the room that is left. The last word has the nearness of the
 // keys, so that models spread where nothing else tells hosts apart.
-func (b *bid) compare(o *bid, zoneFirst bool) int {
-	zone := cmp.Compare(b.zoneCopies, o.zoneCopies)
-	evicts := compareBool(b.evicts, o.evicts)
-	if !zoneFirst {
-		zone, evicts = evicts, zone
-	}
-	return cmp.Or(zone, evicts, cmp.Compare(b.loss, o.loss), cmp.Compare(b.loads, o.loads), cmp.Compare(b.used, o.used),
-		cmp.Compare(b.distance, o.distance))
-}
-
-func compareBool(a, b bool) int {
+func (b *bid) before(o *bid, zoneFirst bool) bool {
 	switch {
-	case a == b:
-		return 0
-	case b:
-		return -1
+	case zoneFirst && b.zoneCopies != o.zoneCopies:
+		return b.zoneCopies < o.zoneCopies
+	case b.evicts != o.evicts:
+		return o.evicts
+	case b.zoneCopies != o.zoneCopies:
+		return b.zoneCopies < o.zoneCopies
+	case b.loss != o.loss:
+		return b.loss < o.loss
+	case b.loads != o.loads:
+		return b.loads < o.loads
+	case b.used != o.used:
+		return b.used < o.used
 	}
-	return 1
+	return b.distance < o.distance
 }
 
 func (b *bid) reason(zoneFirst bool) policy.Reason {

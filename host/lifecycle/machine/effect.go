@@ -77,6 +77,7 @@ type Missed struct {
 	Need  modelcache.Resources
 	// Declared: the need is the owner's word.
 	Declared bool
+	// LastUsed is when the last request before came that a copy here answered; zero for none.
 	LastUsed time.Time
 	// Rate, RateRecent and LoadCost as in modelcache.Candidate.
 	Rate, RateRecent uint64

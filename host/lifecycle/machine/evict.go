@@ -1,6 +1,10 @@
 package machine
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/wasmesh/wasmesh/host/modelcache"
+)
 
 // evict unloads the victims of a reservation. They are idle and closed already.
 func (m *Machine) evict(out eviction) {
@@ -11,7 +15,7 @@ func (m *Machine) evict(out eviction) {
 			continue // The ledger knows no resident that is not Loaded.
 		}
 		said := out.order.said(v.ID)
-		highest = max(highest, said.Keep)
+		highest = max(highest, modelcache.WithoutTier(said.Keep, v.Keep.Priority))
 		m.emit(Evicted{
 			Model: mo.id, Unused: m.step.now.Sub(v.LastUsed), Decision: out.order.decision, Keep: said.Keep, Reason: said.Reason,
 		})
@@ -70,13 +74,14 @@ func (m *Machine) unloaded(ev Unloaded) {
 	m.stand(mo)
 }
 
-// stalled accounts for a copy that a living runtime would not unload. Others go for those who wait for its memory; if
-// those do not suffice, who waits lets go of what it has got meanwhile, and queues again.
+// stalled accounts for a copy that a living runtime would not unload. Others go for those who wait for its memory, in the
+// background only such as may go for the first of them; if those do not suffice, who waits lets go of what it has got
+// meanwhile, and queues again.
 func (m *Machine) stalled(mo *model) {
 	out := eviction{}
 	_, covered := m.ledger.Stall(mo.copyID, nil)
 	if waits := m.firstWithoutMemory(); !covered && waits != nil {
-		out.order = m.rank(waits, nil)
+		out.order = m.rank(waits, m.mayGo(waits))
 		out.victims, covered = m.ledger.Stall(mo.copyID, out.order.ids)
 		m.decided(waits, out)
 	}

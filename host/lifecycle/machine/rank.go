@@ -68,10 +68,7 @@ func (m *Machine) makeRoom(mo *model, claim func([]modelcache.CopyID) ([]modelca
 	if !full {
 		return eviction{victims: victims}, err
 	}
-	var may func(modelcache.CopyInfo) bool
-	if !mo.wanted() {
-		may = m.mayReplace(mo)
-	}
+	may := m.mayGo(mo)
 	if none.Evictable = m.evictable(may, none.Missing); !none.Evictable.Covers(none.Missing) {
 		return eviction{}, none
 	}
@@ -79,6 +76,14 @@ func (m *Machine) makeRoom(mo *model, claim func([]modelcache.CopyID) ([]modelca
 	out.victims, err = claim(out.order.ids)
 	m.decided(mo, out)
 	return out, err
+}
+
+// mayGo says which copies may go for a model; nil, any that the ledger lets go, when a request waits for it.
+func (m *Machine) mayGo(mo *model) func(modelcache.CopyInfo) bool {
+	if mo.wanted() {
+		return nil
+	}
+	return m.mayReplace(mo)
 }
 
 // evictable answers what the idle copies hold that may go; if that does not cover what is missing, those in flight tell
@@ -120,8 +125,9 @@ func (m *Machine) rank(mo *model, may func(modelcache.CopyInfo) bool) order {
 		}
 	}
 	for _, said := range o.ranked {
-		// What is pinned or in flight now the ledger finds out by itself, as of when it looks.
-		if limit := o.barred[said.ID]; limit != LimitBackground && limit != LimitLoading {
+		// What is pinned or in flight the ledger finds out by itself, as of when it looks, if a request waits. In the
+		// background what was in flight a moment ago has just been used.
+		if limit := o.barred[said.ID]; limit == "" || may == nil && limit != LimitLoading {
 			o.ids = append(o.ids, said.ID)
 		}
 	}
@@ -216,7 +222,7 @@ func (m *Machine) miss(mo *model, need modelcache.Resources) {
 	}
 	mo.missed = true
 	missed := Missed{
-		Model: mo.row, Key: mo.key, Need: need, Declared: mo.declared(), LastUsed: mo.use.last, LoadCost: mo.cost,
+		Model: mo.row, Key: mo.key, Need: need, Declared: mo.declared(), LastUsed: mo.rates.LastUsed(), LoadCost: mo.cost,
 		Here: Figures{Memory: m.ledger.Stats(), Free: m.ledger.Free(), Models: m.Stats(), Worth: m.worth.last},
 	}
 	missed.Here.Models.Queued-- // Itself.

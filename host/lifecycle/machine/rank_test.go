@@ -206,3 +206,133 @@ func BenchmarkRanking(b *testing.B) {
 		})
 	}
 }
+
+// What was in flight when copies were ranked, and is idle when victims are claimed, has just been used: no background load
+// takes it, whatever the policy says.
+func TestBackgroundNeverTakesWhatHasJustBeenUsed(t *testing.T) {
+	var busy *modelcache.Copy
+	m := New(Config{Runtime: "r", Capacity: modelcache.Resources{20}, Envelope: Envelope{MinResidency: time.Nanosecond}, Order: func(r modelcache.Ranking) ([]modelcache.Ranked, uint64) {
+		if r.Incoming.Purpose == modelcache.Background {
+			busy.Release() // Its request ends at the worst moment.
+		}
+		return []modelcache.Ranked{{ID: busy.ID(), Keep: -1}}, 1
+	}})
+	now := time.Unix(1_700_000_000, 0)
+	m.Step(now, RuntimeReady{})
+	m.Step(now, CatalogChanged{Upserts: []*syncv1.Model{rowOf("idle", 10), rowOf("busy", 10)}})
+	copies := loadAll(t, m, now, "idle", "busy")
+	busy = copies[1]
+	now = now.Add(3 * time.Hour)
+	busy.Acquire(now)
+	row := rowOf("new", 10)
+	row.Runtimes = []string{"r"}
+	effects := m.Step(now, CatalogChanged{Upserts: []*syncv1.Model{row}})
+	var evicted []string
+	for len(effects) > 0 {
+		effect := effects[0]
+		effects = effects[1:]
+		switch e := effect.(type) {
+		case Estimate:
+			effects = append(effects, m.Step(now, Estimated{ID: e.ID, Bytes: 1})...)
+		case Evicted:
+			evicted = append(evicted, e.Model)
+		}
+	}
+	if len(evicted) != 1 || evicted[0] != "idle" {
+		t.Errorf("evicted %v, want the one that nobody uses", evicted)
+	}
+}
+
+// A victim that the runtime does not let go has others go in its place; in the background, only such as might have gone at
+// first.
+func TestAStalledVictimIsReplacedWithinTheLimits(t *testing.T) {
+	m := New(Config{Runtime: "r", Capacity: modelcache.Resources{20}, Envelope: Envelope{MinResidency: time.Nanosecond}})
+	now := time.Unix(1_700_000_000, 0)
+	m.Step(now, RuntimeReady{})
+	m.Step(now, CatalogChanged{Upserts: []*syncv1.Model{rowOf("old", 10), rowOf("used", 10)}})
+	copies := loadAll(t, m, now, "old", "used")
+	now = now.Add(3 * time.Hour)
+	copies[1].Touch(now)
+	row := rowOf("new", 10)
+	row.Runtimes = []string{"r"}
+	effects := m.Step(now, CatalogChanged{Upserts: []*syncv1.Model{row}})
+	var evicted []string
+	for len(effects) > 0 {
+		effect := effects[0]
+		effects = effects[1:]
+		switch e := effect.(type) {
+		case Estimate:
+			effects = append(effects, m.Step(now, Estimated{ID: e.ID, Bytes: 1})...)
+		case Evicted:
+			evicted = append(evicted, e.Model)
+		case Unload:
+			if e.Model == "old" {
+				effects = append(effects, m.Step(now, Unloaded{ID: e.ID, Fault: &Fault{Cause: BadModel, Message: "busy"}})...)
+			}
+		}
+	}
+	if len(evicted) != 1 || evicted[0] != "old" {
+		t.Errorf("evicted %v, want the old one only: the other was used a moment ago", evicted)
+	}
+}
+
+// A policy is told when the model was used before, not that somebody wants it now, which it knows.
+func TestAMissTellsOfTheUseBefore(t *testing.T) {
+	m := New(Config{Runtime: "r", Capacity: modelcache.Resources{20}})
+	now := time.Unix(1_700_000_000, 0)
+	m.Step(now, RuntimeReady{})
+	m.Step(now, CatalogChanged{Upserts: []*syncv1.Model{rowOf("a", 20), rowOf("b", 10), rowOf("c", 10)}})
+	miss := func(id string) (missed Missed) {
+		for _, effect := range m.Step(now, Wanted{Model: id, Waiter: 1}) {
+			if e, ok := effect.(Estimate); ok {
+				for _, effect := range m.Step(now, Estimated{ID: e.ID, Bytes: 1}) {
+					if e, ok := effect.(Missed); ok {
+						missed = e
+					}
+				}
+			}
+			if e, ok := effect.(Missed); ok {
+				missed = e
+			}
+		}
+		m.Step(now, WaiterGone{Model: id, Waiter: 1})
+		return missed
+	}
+	loadAll(t, m, now, "a")
+	used := now
+	now = now.Add(time.Hour)
+	loadAll(t, m, now, "b") // In its place.
+	now = now.Add(time.Hour)
+	if got := miss("c"); got.Model == nil || !got.LastUsed.IsZero() {
+		t.Errorf("a model that was never used: %+v", got)
+	}
+	if got := miss("a"); got.Model == nil || !got.LastUsed.Equal(used) {
+		t.Errorf("last used %v, want %v: %+v", got.LastUsed, used, got)
+	}
+}
+
+// With gdsf, models that all have one priority go as if none had one.
+func TestPrioritiesDoNotMoveTheEvictionClock(t *testing.T) {
+	for _, priority := range []int32{-2, 0, 3} {
+		var inflation int64
+		m := New(Config{Runtime: "r", Capacity: modelcache.Resources{20}, Order: func(r modelcache.Ranking) (ranked []modelcache.Ranked, decision uint64) {
+			for _, c := range r.Copies {
+				inflation = max(inflation, c.Inflation)
+				ranked = append(ranked, modelcache.Ranked{ID: c.ID, Keep: c.Keep.Priority<<27 + 100})
+			}
+			return ranked, 0
+		}})
+		now := time.Unix(1_700_000_000, 0)
+		m.Step(now, RuntimeReady{})
+		for i := range 4 {
+			now = now.Add(time.Minute)
+			row := rowOf(fmt.Sprint(i), 10)
+			row.Knobs = &syncv1.Knobs{Priority: priority}
+			m.Step(now, CatalogChanged{Upserts: []*syncv1.Model{row}})
+			loadAll(t, m, now, row.GetId())
+		}
+		if inflation != 100 {
+			t.Errorf("priority %d: inflation %d by the second eviction, want the 100 of the first", priority, inflation)
+		}
+	}
+}

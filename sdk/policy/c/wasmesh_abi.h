@@ -265,7 +265,7 @@ static inline uint64_t mesh_place_model_key(const mesh_request *r) { return (uin
 static inline int64_t mesh_place_need_memory(const mesh_request *r) { return (int64_t)mesh__u64(r->context, 8); } /* expected in the runtime's memory, bytes */
 static inline int64_t mesh_place_need_device(const mesh_request *r) { return (int64_t)mesh__u64(r->context, 16); } /* on its device, bytes */
 static inline int64_t mesh_place_need_slots(const mesh_request *r) { return (int64_t)mesh__u64(r->context, 24); } /* slots */
-static inline int64_t mesh_place_last_used_ms(const mesh_request *r) { return (int64_t)mesh__u64(r->context, 32); } /* a request last came, ms since 1970 */
+static inline int64_t mesh_place_last_used_ms(const mesh_request *r) { return (int64_t)mesh__u64(r->context, 32); } /* a request last came, before the one that waits, ms since 1970 */
 static inline uint64_t mesh_place_rate(const mesh_request *r) { return (uint64_t)mesh__u64(r->context, 40); } /* decayed over hours, requests per 1e6 s */
 static inline uint64_t mesh_place_rate_recent(const mesh_request *r) { return (uint64_t)mesh__u64(r->context, 48); } /* decayed over minutes, requests per 1e6 s */
 static inline uint32_t mesh_place_load_ms(const mesh_request *r) { return (uint32_t)mesh__u32(r->context, 56); } /* a load takes, as measured, ms */
@@ -355,7 +355,7 @@ static inline int64_t mesh_evict_row_loaded_at_ms(mesh_evict_row row) { return (
 static inline uint64_t mesh_evict_row_rate(mesh_evict_row row) { return (uint64_t)mesh__u64(row.r, 56); } /* of the model on this host, decayed over hours; survives eviction, requests per 1e6 s */
 static inline uint64_t mesh_evict_row_rate_recent(mesh_evict_row row) { return (uint64_t)mesh__u64(row.r, 64); } /* decayed over minutes, requests per 1e6 s */
 static inline uint64_t mesh_evict_row_uses(mesh_evict_row row) { return (uint64_t)mesh__u64(row.r, 72); } /* requests since its load */
-static inline int64_t mesh_evict_row_inflation(mesh_evict_row row) { return (int64_t)mesh__u64(row.r, 80); } /* sum of the keep-values of what was evicted since its last use, each the largest of one eviction: the clock of Greedy-Dual policies, keep-value */
+static inline int64_t mesh_evict_row_inflation(mesh_evict_row row) { return (int64_t)mesh__u64(row.r, 80); } /* sum of the keep-values of what was evicted since its last use, each the largest of one eviction, tiers of priority aside: the clock of Greedy-Dual policies, keep-value */
 static inline uint32_t mesh_evict_row_load_ms(mesh_evict_row row) { return (uint32_t)mesh__u32(row.r, 88); } /* its load took, ms */
 static inline uint32_t mesh_evict_row_in_flight(mesh_evict_row row) { return (uint32_t)mesh__u32(row.r, 92); } /* requests now */
 static inline int32_t mesh_evict_row_priority(mesh_evict_row row) { return (int32_t)mesh__u32(row.r, 96); } /* of its owner; higher is kept longer */

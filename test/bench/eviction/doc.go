@@ -1,8 +1,8 @@
 // Package eviction replays recorded requests against the eviction policies that this project ships, to see what each costs:
 // the seconds that are spent on loading models which had been there before.
 //
-// What is replayed on is what a host decides with: the ledger, usage rates and clock of host/modelcache, the rows of the
-// policy ABI, and the modules as `make policies` builds them, run by wasm-policies/engine. Only time is simulated, and a
+// What is replayed on is what a host decides with: the ledger, usage rates and clock of host/modelcache, the rows that
+// host/eviction makes of them, and the modules as `make policies` builds them, run by wasm-policies/engine. Only time is simulated, and a
 // load takes none of it: the next request finds the model there. So figures are about the order of eviction and nothing
 // else, and equal traces give equal figures on every machine.
 //

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	rows "github.com/wasmesh/wasmesh/host/eviction"
 	"github.com/wasmesh/wasmesh/host/modelcache"
 	"github.com/wasmesh/wasmesh/sdk/policyabi"
 	"github.com/wasmesh/wasmesh/wasm-policies/builtin"
@@ -22,11 +23,11 @@ type decider interface {
 func ranker(d decider) Ranker {
 	var request policyabi.EvictRequest
 	var answers []policyabi.EvictAnswer
-	var ranked []modelcache.Ranked
 	decision := uint64(0)
 	return func(_ int, r modelcache.Ranking) (_ []modelcache.Ranked, err error) {
 		decision++
-		fill(&request, r, decision)
+		rows.Ask(&request, r)
+		request.Header.DecisionID, request.Header.Seed = decision, decision
 		size := request.Size()
 		buffer, err := d.buffer(size)
 		if err != nil {
@@ -41,35 +42,7 @@ func ranker(d decider) Ranker {
 		if err != nil {
 			return nil, err
 		}
-		ranked = ranked[:0]
-		for _, a := range answers {
-			ranked = append(ranked, modelcache.Ranked{ID: r.Copies[a.Row].ID, Keep: a.Keep, Reason: uint16(a.Reason)})
-		}
-		return ranked, nil
-	}
-}
-
-// fill describes a ranking in the words of the ABI.
-func fill(request *policyabi.EvictRequest, r modelcache.Ranking, decision uint64) {
-	request.Header = policyabi.Header{DecisionID: decision, NowMs: r.Now.UnixMilli(), Seed: decision}
-	request.Context = policyabi.EvictContext{
-		Name: r.Incoming.Model, ModelKey: r.Incoming.Key,
-		NeedMemory: r.Incoming.Need[modelcache.HostMemory], NeedDevice: r.Incoming.Need[modelcache.DeviceMemory],
-		NeedSlots:  r.Incoming.Need[modelcache.Slots],
-		FreeMemory: r.Free[modelcache.HostMemory], FreeDevice: r.Free[modelcache.DeviceMemory], FreeSlots: r.Free[modelcache.Slots],
-		CapacityMemory: r.Capacity[modelcache.HostMemory], CapacityDevice: r.Capacity[modelcache.DeviceMemory],
-		CapacitySlots: r.Capacity[modelcache.Slots],
-		Purpose:       policyabi.PurposeMiss, Flags: policyabi.ModelFlagDeclared,
-	}
-	request.Rows = request.Rows[:0]
-	for i := range r.Copies {
-		c := &r.Copies[i]
-		request.Rows = append(request.Rows, policyabi.EvictRow{
-			Name: c.Model, CopyID: uint64(c.ID), ModelKey: c.Key,
-			SizeMemory: c.Size[modelcache.HostMemory], SizeDevice: c.Size[modelcache.DeviceMemory], SizeSlots: c.Size[modelcache.Slots],
-			LastUsedMs: c.LastUsed.UnixMilli(), LoadedAtMs: c.LoadedAt.UnixMilli(),
-			Rate: c.Rate, RateRecent: c.RateRecent, Uses: c.Uses, Inflation: c.Inflation, LoadMs: uint32(c.LoadCost.Milliseconds()),
-		})
+		return rows.Ranked(r, answers), nil
 	}
 }
 

@@ -3,6 +3,7 @@ package eviction
 import (
 	"bytes"
 	"compress/gzip"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -99,6 +100,9 @@ func TestReadRefuses(t *testing.T) {
 		{"negative", map[string]string{"requests.csv": header + "0,a,-1,1\n"}, []string{"requests.csv:2", "size_bytes"}},
 		{"no name", map[string]string{"requests.csv": header + "0,,1,1\n"}, []string{"requests.csv:2", "model is empty"}},
 		{"two sizes", map[string]string{"requests.csv": header + "0,a,1,1\n1,a,2,1\n"}, []string{"requests.csv:3", "model a"}},
+		{"more bytes than can be added up", map[string]string{"requests.csv": header + hugeModels()}, []string{"trace ", "bytes together"}},
+		{"more load time than can be added up", map[string]string{"requests.csv": header + strings.Repeat("0,a,1,86400000\n", 120_000)},
+			[]string{"trace ", "added up"}},
 		{"no memory", map[string]string{"invocations.csv": azure}, []string{"no memory.csv"}},
 		{"no minutes", map[string]string{"invocations.csv": "HashFunction\nf\n", "memory.csv": sizes + "f,1\n"},
 			[]string{"invocations.csv:1", "minute"}},
@@ -123,4 +127,13 @@ func TestReadRefuses(t *testing.T) {
 	if _, err := Read(filepath.Join(t.TempDir(), "absent")); err == nil {
 		t.Error("an absent trace was read")
 	}
+}
+
+// hugeModels are rows of models that take a pebibyte each, too many of them.
+func hugeModels() string {
+	var rows strings.Builder
+	for i := range 8193 {
+		fmt.Fprintf(&rows, "0,m%d,%d,1\n", i, int64(maxModelBytes))
+	}
+	return rows.String()
 }

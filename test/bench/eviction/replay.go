@@ -12,8 +12,8 @@ import (
 // epoch is the start of every trace.
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// readEvery is how often a host looks at how its copies are used.
-const readEvery = time.Second
+// readEvery is how often a host looks at how its copies are used, besides when it ranks them.
+const readEvery = 10 * time.Second
 
 // Ranker says what copies are worth, for the request of that index. The ranking is good until it returns.
 type Ranker func(request int, r modelcache.Ranking) ([]modelcache.Ranked, error)

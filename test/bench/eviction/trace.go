@@ -3,6 +3,7 @@ package eviction
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 )
@@ -78,6 +79,18 @@ func (t *Trace) Span() time.Duration {
 func (t *Trace) arrange() error {
 	if len(t.Requests) == 0 {
 		return fmt.Errorf("read trace %s: it has no requests", t.Name)
+	}
+	var bytes int64
+	for _, m := range t.Models {
+		if bytes += m.Size; bytes < 0 {
+			return fmt.Errorf("read trace %s: its models take more than %d bytes together", t.Name, int64(math.MaxInt64))
+		}
+	}
+	var loading time.Duration
+	for _, r := range t.Requests {
+		if loading += t.Models[r.Model].Load; loading < 0 {
+			return fmt.Errorf("read trace %s: its loads take more than %v together, which cannot be added up", t.Name, time.Duration(math.MaxInt64).Round(time.Hour))
+		}
 	}
 	slices.SortStableFunc(t.Requests, func(a, b Request) int { return cmp.Compare(a.At, b.At) })
 	return nil

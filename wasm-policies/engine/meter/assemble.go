@@ -9,7 +9,7 @@ func (w *rewriter) assemble(code []byte) []byte {
 	out = section(out, secType, w.types, appendType)
 	out = section(out, secImport, indices(len(w.imports)), w.appendImport)
 	out = section(out, secFunction, w.allFunctions(), appendU32)
-	out = section(out, secTable, w.tables, func(b []byte, t table) []byte {
+	out = section(out, secTable, w.allTables(), func(b []byte, t table) []byte {
 		return appendU32(appendU32(append(b, byte(t.elem), 1), t.min), t.max)
 	})
 	out = section(out, secMemory, w.memories, func(b []byte, m memory) []byte {
@@ -20,7 +20,7 @@ func (w *rewriter) assemble(code []byte) []byte {
 	if w.hasStart {
 		out = appendSection(out, secStart, appendU32(nil, w.redirect(w.start)))
 	}
-	out = section(out, secElement, w.elements, w.appendElements)
+	out = section(out, secElement, w.allElements(), w.appendElements)
 	if w.dataCount >= 0 {
 		out = appendSection(out, secDataCount, appendU32(nil, uint32(w.dataCount)))
 	}

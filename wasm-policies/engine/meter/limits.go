@@ -6,7 +6,7 @@ type Limits struct {
 	MaxModuleBytes   int    // of the original; 16 MiB
 	MaxMemoryPages   uint32 // of 64 KiB; a greater minimum is refused, a greater maximum reduced; 256
 	MaxTables        int    // 16
-	MaxTable         uint32 // elements of each table; a greater minimum is refused, a greater maximum reduced; 65,536
+	MaxTable         uint32 // elements of each table, and of all segments; a greater minimum is refused, a greater maximum reduced; 65,536
 	MaxTypes         int    // 4,096
 	MaxTypeValues    int    // parameters of one type, and results; 128
 	MaxImports       int    // 256
@@ -20,10 +20,14 @@ type Limits struct {
 	MaxBranches     int // blocks, and targets of branches, of each function; 8,192
 	MaxBranchLocals int // their number times that of the locals; 262,144
 	MaxLoopLocals   int // loops times locals, of which each function counts as having 16 or more; 16,384
+	// MaxLargeFunctions bounds what compiling the whole module takes: so many functions at the three limits above, or four
+	// times as many at half of them, and so on, as it grows with the square; 8. What Go's compiler makes of a policy takes
+	// less than half of one.
+	MaxLargeFunctions int
 
 	MaxGlobals   int // 1,024
 	MaxExports   int // 1,024
-	MaxSegments  int // of elements, and of data, of which the Go compiler makes many; 262,144; items of all element segments: MaxTables times MaxTable
+	MaxSegments  int // of elements, and of data, of which the Go compiler makes many; 262,144
 	MaxCustoms   int // custom sections; 256
 	MaxNameBytes int // of each name of an import, export or custom section; 1,024
 }
@@ -47,6 +51,7 @@ func (l Limits) withDefaults() Limits {
 	def(&l.MaxBranches, 1<<13)
 	def(&l.MaxBranchLocals, 1<<18)
 	def(&l.MaxLoopLocals, 1<<14)
+	def(&l.MaxLargeFunctions, 8)
 	def(&l.MaxGlobals, 1024)
 	def(&l.MaxExports, 1024)
 	def(&l.MaxSegments, 1<<18)

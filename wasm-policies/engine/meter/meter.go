@@ -58,7 +58,8 @@ type Options struct {
 // Module is a validated and rewritten module, with what the host needs to know about it.
 type Module struct {
 	// Wasm is the rewritten module. All indices of the original keep their meaning, except that a use of an imported
-	// function, other than by the code added here, is the use of a function that charges and then calls it.
+	// function, other than by the code added here, is the use of a function that charges and then calls it, and that
+	// ref.func reads the reference from an added table.
 	Wasm []byte
 	// FuelExport names the exported counter; empty if Mode is Off.
 	FuelExport string

@@ -22,6 +22,7 @@ const (
 	opLocalGet     = 0x20
 	opGlobalGet    = 0x23
 	opGlobalSet    = 0x24
+	opTableGet     = 0x25
 	opMemorySize   = 0x3f
 	opMemoryGrow   = 0x40
 	opI32Const     = 0x41
@@ -122,7 +123,7 @@ func coreTable() (t [256]opcode) {
 	set(0x22, local, 0, "local.tee")
 	set(opGlobalGet, globalIndex, 0, "global.get")
 	set(opGlobalSet, globalIndex, 0, "global.set")
-	set(0x25, tableIndex, 0, "table.get")
+	set(opTableGet, tableIndex, 0, "table.get")
 	set(0x26, tableIndex, 0, "table.set")
 	for i, align := range []byte{2, 3, 2, 3, 0, 0, 1, 1, 0, 0, 1, 1, 2, 2, 2, 3, 2, 3, 0, 1, 0, 1, 2} {
 		set(0x28+i, address, align, "load or store") // i32.load to i64.store32

@@ -48,6 +48,8 @@ type planner struct {
 	now    int // the point that pays for the next instruction; deadCode if it cannot be reached
 	// branches and loops of the function so far, see Limits.
 	branches, loops int
+	// large sums up the functions so far, see Limits.MaxLargeFunctions.
+	large float64
 }
 
 // entryCost is charged for a call besides its instructions: the frame, whose values engines clear or copy.
@@ -67,6 +69,7 @@ func (p *planner) plan(entry uint64) {
 	if !p.failed() && p.left() > 0 {
 		p.refuse(RuleFormat, "%d bytes after the end of the code", p.left())
 	}
+	p.weighWhole()
 }
 
 // pay charges the current instruction.
@@ -119,6 +122,14 @@ func (p *planner) step() {
 		p.pay(1)
 		p.now = deadCode
 	case 0x01: // nop
+	case opMemoryGrow:
+		p.pay(leaveUnits)
+	case opMisc:
+		if p.sub == miscTableGrow {
+			p.pay(leaveUnits)
+			return
+		}
+		p.pay(1)
 	default:
 		p.pay(1)
 	}
@@ -135,6 +146,18 @@ func (p *planner) weigh() {
 		p.refuse(RuleLimit, "%d blocks and branches with %d locals: their product exceeds the %d allowed", p.branches, p.locals, l.MaxBranchLocals)
 	case p.loops*max(p.locals, 16) > l.MaxLoopLocals:
 		p.refuse(RuleLimit, "%d loops with %d locals: their product exceeds the %d allowed", p.loops, p.locals, l.MaxLoopLocals)
+	}
+}
+
+// weighWhole counts a function, and refuses a module that would take too long to compile.
+func (p *planner) weighWhole() {
+	l := &p.src.limits
+	share := float64(p.branches)/float64(l.MaxBranches) +
+		float64(p.branches*p.locals)/float64(l.MaxBranchLocals) +
+		float64(p.loops*max(p.locals, 16))/float64(l.MaxLoopLocals)
+	p.large += share * share
+	if p.large > float64(l.MaxLargeFunctions) {
+		p.refuse(RuleLimit, "together with the functions before it, it has more blocks, branches, loops and locals than the %d largest functions that are allowed", l.MaxLargeFunctions)
 	}
 }
 

@@ -262,11 +262,15 @@ func (g *program) growOrReference(depth int) {
 	}
 }
 
+// growing is what it costs to ask for growth, beside the one unit of any instruction.
+const growing = 99
+
 // grow counts units for each page or element, if the growth can succeed.
 func (g *program) grow(units, most int64, size []byte, parts ...any) {
 	if g.counting {
 		g.raw(0x21, localLength, size, 0xad, 0x20, localLength, 0xad, 0x7c, 0x42, leb(most), 0x58, 0x04, 0x40)
-		g.raw(0x23, genCounter, 0x20, localLength, 0xad, 0x42, leb(units), 0x7e, 0x7c, 0x24, genCounter, 0x0b, 0x20, localLength)
+		g.raw(0x23, genCounter, 0x20, localLength, 0xad, 0x42, leb(units), 0x7e, 0x7c, 0x24, genCounter, 0x0b)
+		g.raw(0x23, genCounter, 0x42, leb(growing), 0x7c, 0x24, genCounter, 0x20, localLength)
 	}
 	g.op(parts...)
 }

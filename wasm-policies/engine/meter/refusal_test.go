@@ -165,6 +165,8 @@ func TestLimits(t *testing.T) {
 		{"locals beyond 32 bits", meter.Limits{}, funcs(1, sized(cat(2, uleb(1<<32-1), i32, uleb(1<<32-1), i64, 0x0b))), "locals or more, at most 4096"},
 		{"nesting", meter.Limits{MaxNesting: 3}, funcs(1, code(bytes.Repeat([]byte{2, 0x40}, 4), bytes.Repeat([]byte{0x0b}, 4))), "blocks nested deeper than the 3 allowed"},
 		{"branches", meter.Limits{MaxBranches: 3}, funcs(1, code(bytes.Repeat([]byte{2, 0x40, 0x0b}, 8))), "more than the 3 allowed blocks and branches"},
+		{"large functions", meter.Limits{MaxBranches: 10, MaxLargeFunctions: 1}, funcs(2, code(bytes.Repeat([]byte{2, 0x40, 0x0b}, 8))),
+			"function 1: together with the functions before it"},
 		{"loops and locals", meter.Limits{}, funcs(1, code(bytes.Repeat([]byte{3, 0x40, 0x0b}, 2000))), "loops with"},
 		{"tables", meter.Limits{MaxTables: 1}, module(sec(4, many(2, 0x70, 0, 1)...)), "2 tables, at most 1"},
 		{"globals", meter.Limits{MaxGlobals: 1}, module(sec(6, many(2, i32, 0, 0x41, 0, 0x0b)...)), "2 globals, at most 1"},

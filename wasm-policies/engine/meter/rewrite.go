@@ -8,6 +8,7 @@ type rewriter struct {
 	added  []addedFunction // behind all functions of the original, so that no index shifts; shims of the imports first
 	byKind map[addedKey]uint32
 	charge *uint32 // type (i32) -> (i32), once it is needed
+	refs   references
 	debts  debts
 	plans  planner
 	walk   decoder
@@ -19,6 +20,7 @@ func (s *source) rewrite(opts Options) ([]byte, *Refusal) {
 		source: s, opts: opts,
 		fuel:   fuel{global: uint32(len(s.globals))},
 		byKind: map[addedKey]uint32{},
+		refs:   references{slots: map[uint32]uint32{}},
 	}
 	if w.metered() {
 		for i := range s.imports {
@@ -114,6 +116,8 @@ func (w *rewriter) instruction(b []byte, in *instruction) []byte {
 	depth := uint32(w.debts.depth())
 	w.debts.step(in)
 	switch {
+	case in.op == opRefFunc:
+		return w.reference(b, w.redirect(in.a))
 	case in.kind == function:
 		in.a = w.redirect(in.a)
 	case in.op == opMemoryGrow || in.op == opMisc:

@@ -38,7 +38,7 @@ func (s *source) readElementSegment(r *reader) elements {
 			r.refuse(RuleFormat, "kind %#02x", kind)
 		}
 	}
-	e.items = make([]constant, r.count("items of all segments", s.limits.MaxTables*int(s.limits.MaxTable)-s.items))
+	e.items = make([]constant, r.count("items of all segments", int(s.limits.MaxTable)-s.items))
 	s.items += len(e.items)
 	for i := range e.items {
 		if r.failed() {

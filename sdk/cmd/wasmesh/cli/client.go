@@ -109,6 +109,10 @@ func kindOf(word string) (string, error) {
 	if kind, ok := kinds[strings.ToLower(word)]; ok {
 		return kind, nil
 	}
+	switch strings.ToLower(word) {
+	case "policy", "policies", "cm", "configmap", "configmaps":
+		return "", fmt.Errorf("unknown resource %q: `wasmesh policy status` shows policies and their ConfigMaps", word)
+	}
 	return "", fmt.Errorf("unknown resource %q: one of %s", word, kindWords)
 }
 

@@ -26,6 +26,9 @@ func newPolicy(dataDir *string) *cobra.Command {
   wasmesh policy build oldest-first
   wasmesh policy test oldest-first
   wasmesh policy apply oldest-first`,
+		// Without these an unknown command is answered with help, as if all were well.
+		Args: cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error { return command.Help() },
 	}
 	command.AddCommand(
 		newPolicyNew(), newPolicyBuild(), newPolicyTest(), newPolicyBench(), newPolicyInspect(), newPolicyApply(dataDir),

@@ -114,11 +114,19 @@ func (a *apply) write(content []byte) error {
 	if err := author.WriteWhole(path, content); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.out, "ConfigMap %s written to %s\n", a.manifest.Name, path)
+	fmt.Fprintf(a.out, "ConfigMap %s%s written to %s\n", namespacePrefix(a.manifest.Namespace), a.manifest.Name, path)
 	if a.output == "" {
 		fmt.Fprintln(a.out, "`wasmesh policy status` shows what becomes of it.")
 	}
 	return nil
+}
+
+// namespacePrefix is empty for the default namespace.
+func namespacePrefix(namespace string) string {
+	if namespace == defaultNamespace {
+		return ""
+	}
+	return namespace + "/"
 }
 
 // maxObjectBytes is more than a ConfigMap takes, its binary data in base64.

@@ -32,7 +32,6 @@ func newPolicyNew() *cobra.Command {
 	flags.StringVar(&template.Language, "lang", "", "language: "+strings.Join(author.Languages(), ", "))
 	flags.StringVar(&template.Hook, "hook", policyabi.HookEvict.String(), "what it decides: "+strings.Join(author.Hooks(), ", "))
 	// These fail only for a flag that does not exist.
-	_ = command.MarkFlagRequired("lang")
 	_ = command.RegisterFlagCompletionFunc("lang", cobra.FixedCompletions(author.Languages(), cobra.ShellCompDirectiveNoFileComp))
 	_ = command.RegisterFlagCompletionFunc("hook", completeHooks)
 	return command
@@ -60,7 +59,8 @@ user's cache, so that equal sources make equal modules everywhere.`,
 				return err
 			}
 			fmt.Fprintf(command.OutOrStdout(), "%s: %d bytes\n", module, len(content))
-			return nil
+			// What the mesh would refuse, such as an import, is told at once.
+			return withModule(command, []string{module}, func(*policytest.Module, string) error { return nil })
 		},
 	}
 	command.Flags().StringVarP(&output, "output", "o", "", "file to write")

@@ -75,7 +75,7 @@ func modulePath(args []string) (path, dir string, err error) {
 	path = directory(args)
 	info, err := os.Stat(path)
 	if err != nil {
-		return "", "", err
+		return "", "", fmt.Errorf("open policy: %w: name a policy's folder, or a file NAME.wasm", err)
 	}
 	if !info.IsDir() {
 		return path, filepath.Dir(path), nil

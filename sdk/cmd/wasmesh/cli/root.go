@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"runtime/debug"
 	"sync"
@@ -37,7 +38,30 @@ func Run(ctx context.Context, args []string, streams Streams) error {
 	var dataDir string
 	root.PersistentFlags().StringVar(&dataDir, "data-dir", defaultDataDir, "directory of the mesh's state, logs and sockets")
 	root.AddCommand(newUp(args[0], &dataDir), newGet(&dataDir), newDescribe(&dataDir), newInfer(&dataDir), newPolicy(&dataDir), newWhy(&dataDir))
+	root.SetFlagErrorFunc(func(command *cobra.Command, err error) error {
+		return fmt.Errorf("%w: `%s --help` lists the flags", err, command.CommandPath())
+	})
+	explainArgs(root)
 	return root.ExecuteContext(ctx)
+}
+
+// explainArgs has the errors about arguments of a command, and of those below it, say how it is used.
+func explainArgs(command *cobra.Command) {
+	if check := command.Args; check != nil {
+		command.Args = func(command *cobra.Command, args []string) error {
+			err := check(command, args)
+			switch {
+			case err == nil:
+				return nil
+			case command.HasSubCommands():
+				return fmt.Errorf("%w: `%s --help` lists the commands", err, command.CommandPath())
+			}
+			return fmt.Errorf("%w: usage is `%s`", err, command.UseLine())
+		}
+	}
+	for _, below := range command.Commands() {
+		explainArgs(below)
+	}
 }
 
 // version is the module's as the Go tool noted it, with the revision of a clone, and Go's.

@@ -34,7 +34,7 @@ var errNoSource = errors.New("the mesh was started with files only (up -f FILE),
 // Source is the first directory that the running mesh reads objects from.
 func (p Paths) Source() (string, error) {
 	if !p.Running() {
-		return "", fmt.Errorf("no mesh runs in %s: start one with `wasmesh up -f DIR`, or name a file with -o", p.Root)
+		return "", fmt.Errorf("no mesh runs in %s: start one with `wasmesh up -f DIR`, name its directory with --data-dir, or name a file with -o", p.Root)
 	}
 	content, err := os.ReadFile(p.lockFile())
 	if err != nil {

@@ -423,7 +423,7 @@ export class PlaceRequest {
     return contextKnown >= 32 ? load<i64>(changetype<usize>(this), 24) : 0;
   }
 
-  /** a request last came, ms since 1970 */
+  /** a request last came, before the one that waits, ms since 1970 */
   @inline
   get lastUsedMs(): i64 {
     return contextKnown >= 40 ? load<i64>(changetype<usize>(this), 32) : 0;
@@ -829,7 +829,7 @@ export class EvictRow {
     return rowKnown >= 80 ? load<u64>(changetype<usize>(this), 72) : 0;
   }
 
-  /** sum of the keep-values of what was evicted since its last use, each the largest of one eviction: the clock of Greedy-Dual policies, keep-value */
+  /** sum of the keep-values of what was evicted since its last use, each the largest of one eviction, tiers of priority aside: the clock of Greedy-Dual policies, keep-value */
   @inline
   get inflation(): i64 {
     return rowKnown >= 88 ? load<i64>(changetype<usize>(this), 80) : 0;

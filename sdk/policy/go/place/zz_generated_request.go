@@ -108,7 +108,7 @@ func (s Context) NeedDevice() int64 { return int64(s.r.U64(16)) }
 // NeedSlots: slots.
 func (s Context) NeedSlots() int64 { return int64(s.r.U64(24)) }
 
-// LastUsedMs: a request last came, ms since 1970.
+// LastUsedMs: a request last came, before the one that waits, ms since 1970.
 func (s Context) LastUsedMs() int64 { return int64(s.r.U64(32)) }
 
 // Rate: decayed over hours, requests per 1e6 s.

@@ -60,7 +60,7 @@ type EvictRow struct {
 	Rate            uint64 // of the model on this host, decayed over hours; survives eviction, requests per 1e6 s
 	RateRecent      uint64 // decayed over minutes, requests per 1e6 s
 	Uses            uint64 // requests since its load
-	Inflation       int64  // sum of the keep-values of what was evicted since its last use, each the largest of one eviction: the clock of Greedy-Dual policies, keep-value
+	Inflation       int64  // sum of the keep-values of what was evicted since its last use, each the largest of one eviction, tiers of priority aside: the clock of Greedy-Dual policies, keep-value
 	LoadMs          uint32 // its load took, ms
 	InFlight        uint32 // requests now
 	Priority        int32  // of its owner; higher is kept longer

@@ -16,7 +16,7 @@ type PlaceContext struct {
 	NeedMemory int64  // expected in the runtime's memory, bytes
 	NeedDevice int64  // on its device, bytes
 	NeedSlots  int64  // slots
-	LastUsedMs int64  // a request last came, ms since 1970
+	LastUsedMs int64  // a request last came, before the one that waits, ms since 1970
 	Rate       uint64 // decayed over hours, requests per 1e6 s
 	RateRecent uint64 // decayed over minutes, requests per 1e6 s
 	LoadMs     uint32 // a load takes, as measured, ms

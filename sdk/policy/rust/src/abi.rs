@@ -616,7 +616,7 @@ impl<'a> PlaceContext<'a> {
     pub fn need_slots(self) -> i64 {
         self.0.u64(24) as i64
     }
-    /// a request last came, ms since 1970
+    /// a request last came, before the one that waits, ms since 1970
     #[inline(always)]
     pub fn last_used_ms(self) -> i64 {
         self.0.u64(32) as i64
@@ -989,7 +989,7 @@ impl<'a> EvictRow<'a> {
     pub fn uses(self) -> u64 {
         self.0.u64(72)
     }
-    /// sum of the keep-values of what was evicted since its last use, each the largest of one eviction: the clock of Greedy-Dual policies, keep-value
+    /// sum of the keep-values of what was evicted since its last use, each the largest of one eviction, tiers of priority aside: the clock of Greedy-Dual policies, keep-value
     #[inline(always)]
     pub fn inflation(self) -> i64 {
         self.0.u64(80) as i64

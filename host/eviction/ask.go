@@ -1,4 +1,4 @@
-package node
+package eviction
 
 import (
 	"math"
@@ -9,8 +9,8 @@ import (
 	"github.com/wasmesh/wasmesh/sdk/policyabi"
 )
 
-// fillEvict writes a ranking as the evict hook's request, one row for each copy, in order, over whatever the request held.
-func fillEvict(request *policyabi.EvictRequest, r modelcache.Ranking) {
+// Ask writes a ranking as a request to the evict policy, one row for each copy, in order, over whatever the request held.
+func Ask(request *policyabi.EvictRequest, r modelcache.Ranking) {
 	in := r.Incoming
 	request.Header = policyabi.Header{NowMs: r.Now.UnixMilli()}
 	request.Context = policyabi.EvictContext{
@@ -29,16 +29,27 @@ func fillEvict(request *policyabi.EvictRequest, r modelcache.Ranking) {
 	}
 	request.Rows = slices.Grow(request.Rows[:0], len(r.Copies))
 	for i := range r.Copies {
-		request.Rows = append(request.Rows, evictRow(r.Now, &r.Copies[i]))
+		request.Rows = append(request.Rows, row(r.Now, &r.Copies[i]))
 	}
 }
 
-func evictRow(now time.Time, c *modelcache.Candidate) policyabi.EvictRow {
+// Ranked puts the answers to a request that Ask wrote into the words of the ranking. Rows that there are not are dropped.
+func Ranked(r modelcache.Ranking, answers []policyabi.EvictAnswer) []modelcache.Ranked {
+	ranked := make([]modelcache.Ranked, 0, len(answers))
+	for _, a := range answers {
+		if uint64(a.Row) < uint64(len(r.Copies)) {
+			ranked = append(ranked, modelcache.Ranked{ID: r.Copies[a.Row].ID, Keep: a.Keep, Reason: uint16(a.Reason)})
+		}
+	}
+	return ranked
+}
+
+func row(now time.Time, c *modelcache.Candidate) policyabi.EvictRow {
 	row := policyabi.EvictRow{
 		Name: c.Model, CopyID: uint64(c.ID), ModelKey: c.Key,
 		SizeMemory: c.Size[modelcache.HostMemory], SizeDevice: c.Size[modelcache.DeviceMemory], SizeSlots: c.Size[modelcache.Slots],
 		LastUsedMs: c.UsedAt(now).UnixMilli(), Rate: c.Rate, RateRecent: c.RateRecent, Uses: c.Uses, Inflation: c.Inflation,
-		LoadMs:   uint32(min(max(c.LoadCost.Milliseconds(), 0), math.MaxUint32)),
+		LoadMs:   loadMs(c.LoadCost),
 		InFlight: uint32(min(max(c.InFlight, 0), math.MaxUint32)), Priority: c.Keep.Priority,
 		CopiesElsewhere: uint16(min(max(c.CopiesElsewhere, 0), math.MaxUint16)),
 	}
@@ -55,6 +66,15 @@ func evictRow(now time.Time, c *modelcache.Candidate) policyabi.EvictRow {
 		row.Flags |= policyabi.CopyFlagInFlight
 	}
 	return row
+}
+
+// loadMs rounds up, for 0 is a load that was never measured.
+func loadMs(cost time.Duration) uint32 {
+	ms := max(cost, 0) / time.Millisecond
+	if cost > ms*time.Millisecond {
+		ms++
+	}
+	return uint32(min(ms, math.MaxUint32))
 }
 
 func purposeOf(p modelcache.Purpose) policyabi.Purpose {
