@@ -60,7 +60,7 @@ CALLS ?= 1e8
 
 .PHONY: bench-swap
 bench-swap: ## replace a policy SWAPS times under CALLS calls, and look for a call that it hurts
-	@go test $(GO_FLAGS) -run '^TestSwapRace$$' -v -swaps $(SWAPS) -calls $(CALLS) -timeout 20m ./wasm-policies/engine
+	@go test $(GO_FLAGS) -run '^TestSwapRace$$' -v -timeout 20m ./wasm-policies/engine -args -swaps $(SWAPS) -calls $(CALLS)
 
 # The trace that bench-eviction replays: a directory or a file, in one of the formats of test/bench/eviction/README.md.
 TRACE ?= test/bench/eviction/traces/azure-functions-2019-500
