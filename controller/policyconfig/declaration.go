@@ -75,6 +75,21 @@ type Verdict struct {
 // Declared says that a ConfigMap is meant to be a policy.
 func Declared(cm *corev1.ConfigMap) bool { return cm.Labels[Label] == "true" }
 
+// Mislabelled says why a ConfigMap that holds a module, and has the label with another value, is no policy; empty for
+// any other. The value "false" is how an owner switches a policy off.
+func Mislabelled(cm *corev1.ConfigMap) string {
+	value, labelled := cm.Labels[Label]
+	if !labelled || value == "true" || value == "false" {
+		return ""
+	}
+	for key := range cm.BinaryData {
+		if isModuleKey(key) {
+			return fmt.Sprintf("label %s is %q: a policy has %q", Label, value, "true")
+		}
+	}
+	return ""
+}
+
 // Read makes a Declaration of a ConfigMap. namespace is that of the mesh: policies of another are refused, and say so.
 func Read(cm *corev1.ConfigMap, namespace string) Declaration {
 	d := Declaration{Name: cm.Name, Revision: revision(cm)}

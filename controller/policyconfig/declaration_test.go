@@ -85,3 +85,26 @@ func TestRevisionsDiffer(t *testing.T) {
 		t.Error("only the value true makes a policy")
 	}
 }
+
+// A slip in the label's value is told; what is no policy, or is switched off, passes in silence.
+func TestMislabelled(t *testing.T) {
+	const slip = `label wasmesh.dev/policy is "yes": a policy has "true"`
+	for _, test := range []struct {
+		labels map[string]string
+		key    string
+		want   string
+	}{
+		{map[string]string{Label: "yes"}, "p.wasm", slip},
+		{map[string]string{Label: "yes"}, "p.wasm.gz", slip},
+		{map[string]string{Label: ""}, "p.wasm", `label wasmesh.dev/policy is "": a policy has "true"`},
+		{map[string]string{Label: "yes"}, "p.zip", ""},
+		{map[string]string{Label: "true"}, "p.wasm", ""},
+		{map[string]string{Label: "false"}, "p.wasm", ""},
+		{nil, "p.wasm", ""},
+	} {
+		cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Labels: test.labels}, BinaryData: map[string][]byte{test.key: {0}}}
+		if got := Mislabelled(cm); got != test.want {
+			t.Errorf("%v with %s: %q, want %q", test.labels, test.key, got, test.want)
+		}
+	}
+}

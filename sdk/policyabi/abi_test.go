@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"reflect"
+	"strings"
 	"testing"
 )
 
@@ -128,6 +129,11 @@ func TestEmptyRequests(t *testing.T) {
 	}
 }
 
+// refused says whether err is about an answer, in these words.
+func refused(err error, says string) bool {
+	return errors.Is(err, ErrAnswer) && strings.Contains(err.Error(), says)
+}
+
 func TestAnswersThatAreRefused(t *testing.T) {
 	answer := func(rows ...uint32) []byte {
 		var b []byte
@@ -140,24 +146,26 @@ func TestAnswersThatAreRefused(t *testing.T) {
 		response     []byte
 		rows         int
 		place, evict bool
+		says         string // by both
 	}{
-		"none":           {nil, 2, true, false},
-		"none of none":   {nil, 0, true, true},
-		"some":           {answer(1), 2, true, false},
-		"each":           {answer(1, 0), 2, true, true},
-		"twice":          {answer(1, 1), 2, false, false},
-		"twice far away": {answer(5000, 1, 5000), 6000, false, false},
-		"far away":       {answer(5000, 4096, 1), 6000, true, false},
-		"beyond":         {answer(0, 2), 2, false, false},
-		"far beyond":     {answer(math.MaxUint32, 0), 2, false, false},
-		"too many":       {answer(0, 1, 0), 2, false, false},
-		"torn":           {answer(0, 1)[:20], 2, false, false},
+		"none":           {nil, 2, true, false, ""},
+		"none of none":   {nil, 0, true, true, ""},
+		"some":           {answer(1), 2, true, false, ""},
+		"each":           {answer(1, 0), 2, true, true, ""},
+		"twice":          {answer(1, 1), 2, false, false, "answer 1 is about row 1 again"},
+		"twice far away": {answer(5000, 1, 5000), 6000, false, false, ""},
+		"far away":       {answer(5000, 4096, 1), 6000, true, false, ""},
+		"beyond":         {answer(0, 2), 2, false, false, "answer 1 is about row 2, and the last row is 1"},
+		"row 1 of one":   {answer(1), 1, false, false, "answer 0 is about row 1, and the last row is 0"},
+		"far beyond":     {answer(math.MaxUint32, 0), 2, false, false, "answer 0 is about row 4294967295, and the last row is 1"},
+		"too many":       {answer(0, 1, 0), 2, false, false, "3 answers about 2 rows"},
+		"torn":           {answer(0, 1)[:20], 2, false, false, "20 bytes are not a multiple of 16"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := DecodePlaceAnswers(c.response, c.rows); (err == nil) != c.place || err != nil && !errors.Is(err, ErrAnswer) {
+			if _, err := DecodePlaceAnswers(c.response, c.rows); (err == nil) != c.place || err != nil && !refused(err, c.says) {
 				t.Errorf("place: error %v", err)
 			}
-			if _, err := DecodeEvictAnswers(c.response, c.rows); (err == nil) != c.evict || err != nil && !errors.Is(err, ErrAnswer) {
+			if _, err := DecodeEvictAnswers(c.response, c.rows); (err == nil) != c.evict || err != nil && !refused(err, c.says) {
 				t.Errorf("evict: error %v", err)
 			}
 		})
@@ -169,16 +177,17 @@ func TestStatusAnswerThatIsRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(a *StatusAnswer)
 		ok     bool
+		says   string
 	}{
-		"good":            {func(a *StatusAnswer) {}, true},
-		"target":          {func(a *StatusAnswer) { a.TargetState, a.TargetFailure = ModelStateFailedToLoad, FailureModelLoadFailed }, true},
-		"no transition":   {func(a *StatusAnswer) { a.Transition = 0 }, false},
-		"no active state": {func(a *StatusAnswer) { a.ActiveState = 0 }, false},
-		"transition":      {func(a *StatusAnswer) { a.Transition = 5 }, false},
-		"state":           {func(a *StatusAnswer) { a.ActiveState = 6 }, false},
-		"target state":    {func(a *StatusAnswer) { a.TargetState = 6 }, false},
-		"failure":         {func(a *StatusAnswer) { a.ActiveFailure = 7 }, false},
-		"ready":           {func(a *StatusAnswer) { a.Ready = 2 }, false},
+		"good":            {func(a *StatusAnswer) {}, true, ""},
+		"target":          {func(a *StatusAnswer) { a.TargetState, a.TargetFailure = ModelStateFailedToLoad, FailureModelLoadFailed }, true, ""},
+		"no transition":   {func(a *StatusAnswer) { a.Transition = 0 }, false, "transition is missing: one of UpToDate, InProgress, BlockedByFailedLoad, InvalidSpec"},
+		"no active state": {func(a *StatusAnswer) { a.ActiveState = 0 }, false, "active_state is missing: one of Pending, Standby, Loading, Loaded, FailedToLoad"},
+		"transition":      {func(a *StatusAnswer) { a.Transition = 5 }, false, "transition is 5: one of UpToDate, InProgress, BlockedByFailedLoad, InvalidSpec"},
+		"state":           {func(a *StatusAnswer) { a.ActiveState = 6 }, false, "active_state is 6: one of Pending, Standby, Loading, Loaded, FailedToLoad"},
+		"target state":    {func(a *StatusAnswer) { a.TargetState = 6 }, false, "target_state is 6: one of Pending, Standby, Loading, Loaded, FailedToLoad, or 0"},
+		"failure":         {func(a *StatusAnswer) { a.ActiveFailure = 7 }, false, "active_failure is 7: one of ModelLoadFailed, "},
+		"ready":           {func(a *StatusAnswer) { a.Ready = 2 }, false, "ready is 2: at most 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			answer := good
@@ -186,7 +195,7 @@ func TestStatusAnswerThatIsRefused(t *testing.T) {
 			b := make([]byte, sizeStatusAnswer)
 			answer.encode(b)
 			got, err := DecodeStatusAnswer(b)
-			if (err == nil) != c.ok || err != nil && !errors.Is(err, ErrAnswer) {
+			if (err == nil) != c.ok || err != nil && !refused(err, c.says) {
 				t.Errorf("error %v", err)
 			}
 			if err == nil && got != answer {

@@ -22,7 +22,7 @@ func distinct(response []byte, size, rows int, all bool) error {
 	for o := 0; o < len(response); o += size {
 		row := record{b: response[o : o+size]}.u32(0)
 		if uint64(row) >= uint64(rows) {
-			return fmt.Errorf("%w: answer %d is about row %d of %d", ErrAnswer, o/size, row, rows)
+			return fmt.Errorf("%w: answer %d is about row %d, and the last row is %d", ErrAnswer, o/size, row, rows-1)
 		}
 		if seen[row/64]&(1<<(row%64)) != 0 {
 			return fmt.Errorf("%w: answer %d is about row %d again", ErrAnswer, o/size, row)

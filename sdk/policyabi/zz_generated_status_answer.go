@@ -68,16 +68,20 @@ func DecodeStatusAnswer(response []byte) (StatusAnswer, error) {
 		name       string
 		value, max uint64
 		nonzero    bool
+		values     string
 	}{
-		{"transition", uint64(a.Transition), 4, true},
-		{"active_state", uint64(a.ActiveState), 5, true},
-		{"target_state", uint64(a.TargetState), 5, false},
-		{"active_failure", uint64(a.ActiveFailure), 6, false},
-		{"target_failure", uint64(a.TargetFailure), 6, false},
-		{"ready", uint64(a.Ready), 1, false},
+		{"transition", uint64(a.Transition), 4, true, "one of UpToDate, InProgress, BlockedByFailedLoad, InvalidSpec"},
+		{"active_state", uint64(a.ActiveState), 5, true, "one of Pending, Standby, Loading, Loaded, FailedToLoad"},
+		{"target_state", uint64(a.TargetState), 5, false, "one of Pending, Standby, Loading, Loaded, FailedToLoad, or 0"},
+		{"active_failure", uint64(a.ActiveFailure), 6, false, "one of ModelLoadFailed, RuntimeUnhealthy, RuntimeNotRecognized, NoSupportingRuntime, InvalidPredictorSpec, RuntimeDisabled, or 0"},
+		{"target_failure", uint64(a.TargetFailure), 6, false, "one of ModelLoadFailed, RuntimeUnhealthy, RuntimeNotRecognized, NoSupportingRuntime, InvalidPredictorSpec, RuntimeDisabled, or 0"},
+		{"ready", uint64(a.Ready), 1, false, "at most 1"},
 	} {
-		if field.value > field.max || field.nonzero && field.value == 0 {
-			return StatusAnswer{}, fmt.Errorf("%w: %s is %d", ErrAnswer, field.name, field.value)
+		switch {
+		case field.nonzero && field.value == 0:
+			return StatusAnswer{}, fmt.Errorf("%w: %s is missing: %s", ErrAnswer, field.name, field.values)
+		case field.value > field.max:
+			return StatusAnswer{}, fmt.Errorf("%w: %s is %d: %s", ErrAnswer, field.name, field.value, field.values)
 		}
 	}
 	return a, nil

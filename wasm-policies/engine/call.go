@@ -2,6 +2,8 @@ package engine
 
 import (
 	"fmt"
+	"math"
+	"strconv"
 
 	"github.com/tetratelabs/wazero/api"
 
@@ -21,8 +23,6 @@ const (
 	// maxGrown is how often an instance may be seen with more memory than before.
 	maxGrown = 2
 )
-
-const outOfFuel = "the budget of fuel is used up"
 
 // Buffer is size bytes in the guest's memory to encode a request into. They are valid until Call. An error is a *Trap, or
 // says that the request is larger than allowed.
@@ -81,7 +81,9 @@ func (i *Instance) Call(hook policyabi.Hook, length int, fuel uint64) (answer []
 	}
 	fuel = min(fuel, 1<<62) // The counter is signed.
 	i.guest.begin(request.nowMs, request.seed)
+	i.guest.rows = int64(request.rows)
 	result, err := i.invoke(i.hooks[hook], uint64(length), fuel)
+	i.guest.rows = noRows
 	used = fuel - uint64(max(int64(i.fuel.Get()), 0))
 	if err != nil {
 		return nil, used, err
@@ -91,7 +93,7 @@ func (i *Instance) Call(hook policyabi.Hook, length int, fuel uint64) (answer []
 	case n == 0:
 		return nil, used, nil
 	case n < 0:
-		return nil, used, i.fail(&Trap{Kind: ErrorCode, Message: fmt.Sprintf("%s returned %d (%v)", hook.Export(), n, policyabi.CallError(-n)), Output: i.guest.output()})
+		return nil, used, i.fail(&Trap{Kind: ErrorCode, Message: returned(hook.Export(), n), Output: i.guest.output()})
 	case uint32(n) > request.capacity:
 		return nil, used, i.fail(&Trap{Kind: InvalidAnswer, Output: i.guest.output(),
 			Message: fmt.Sprintf("%s returned a length of %d; the response area has %d bytes", hook.Export(), n, request.capacity)})
@@ -101,6 +103,16 @@ func (i *Instance) Call(hook policyabi.Hook, length int, fuel uint64) (answer []
 		return nil, used, i.fail(&Trap{Kind: InvalidAnswer, Message: "the response area is no longer within the memory"})
 	}
 	return answer, used, nil
+}
+
+// returned names the CallError that a policy returned, or its negative, where it has a name.
+func returned(export string, n int32) string {
+	code := max(int64(n), -int64(n))
+	name := strconv.FormatInt(code, 10)
+	if code <= math.MaxUint16 {
+		name = policyabi.CallError(code).String()
+	}
+	return fmt.Sprintf("%s returned %d (%s)", export, n, name)
 }
 
 // Release gives the instance back, and the reference to its program. It is used again, unless it failed or its memory
@@ -142,6 +154,7 @@ func (i *Instance) invoke(f api.Function, parameter, fuel uint64) (result uint32
 		}
 	}()
 	i.stack[0] = parameter
+	i.guest.budget = fuel
 	i.fuel.Set(fuel)
 	if err := f.CallWithStack(i.guest, i.stack[:]); err != nil {
 		return 0, i.fail(i.trap(err))
@@ -150,7 +163,7 @@ func (i *Instance) invoke(f api.Function, parameter, fuel uint64) (result uint32
 		i.guest.flush()
 	}
 	if int64(i.fuel.Get()) < 0 { // The last instructions before a return are charged, and not tested.
-		return 0, i.fail(&Trap{Kind: OutOfFuel, Message: outOfFuel, Output: i.guest.output()})
+		return 0, i.fail(&Trap{Kind: OutOfFuel, Message: i.guest.outOfFuel(), Output: i.guest.output()})
 	}
 	return uint32(i.stack[0]), nil
 }
@@ -162,7 +175,7 @@ func (i *Instance) trap(err error) *Trap {
 	switch size := i.memory.Size(); {
 	case int64(i.fuel.Get()) < 0:
 		t := newTrap(OutOfFuel, err, i.guest.output())
-		t.Message = outOfFuel
+		t.Message = i.guest.outOfFuel()
 		return t
 	case size >= limit/4*highWater:
 		kind = Memory

@@ -27,7 +27,7 @@ const (
 )
 
 // Refusal is why a module does not become a Program. Rule is low in cardinality; Detail is for people and names the
-// import, opcode, export or limit in question.
+// import, opcode, export or limit in question, and what the module logged while it refused its configuration.
 type Refusal struct {
 	Policy string
 	Rule   string

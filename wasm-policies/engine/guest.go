@@ -3,7 +3,9 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,6 +19,10 @@ type guest struct {
 	// fuel is nil until the instance has been made, that is in a start section.
 	fuel api.MutableGlobal
 
+	// budget is the fuel of the present call, and rows those of the request that it decides, or noRows.
+	budget uint64
+	rows   int64
+
 	// nowNs is the time that the guest sees: frozen, but for a microsecond each time it looks, and for what it "slept".
 	nowNs int64
 	// random is the state of the generator.
@@ -29,19 +35,23 @@ type guest struct {
 	pending int
 	// said is the start of what it wrote to standard error in the present call.
 	said []byte
+	// noted is the start of what it logs by any way, in lines, while it is configured; nil otherwise.
+	noted []byte
 }
 
 const (
 	// maxLines that a guest logs in one call.
 	maxLines = 32
-	// maxSaid bytes of standard error go into a Trap.
+	// maxSaid bytes of standard error go into a Trap, and of what is noted into a Refusal.
 	maxSaid = 512
+	// noRows is of calls that decide nothing.
+	noRows = -1
 	// startMs is what the clock shows before the first request: not 0, which the runtime of Go takes for a broken clock.
 	startMs = 1
 )
 
 func newGuest(p *Program) *guest {
-	g := &guest{program: p, line: make([]byte, p.engine.limits.LogLineBytes), said: make([]byte, 0, maxSaid)}
+	g := &guest{program: p, budget: p.engine.fuel.Initialize, rows: noRows, line: make([]byte, p.engine.limits.LogLineBytes), said: make([]byte, 0, maxSaid)}
 	g.begin(startMs, 0)
 	return g
 }
@@ -70,11 +80,19 @@ func (g *guest) next() uint64 {
 	return z ^ z>>31
 }
 
-// errFuel unwinds a guest whose host call was too expensive.
-var errFuel = errors.New(outOfFuel)
+// outOfFuel says that the present call has used up its budget, and what the budget was.
+func (g *guest) outOfFuel() string {
+	switch g.rows {
+	case noRows:
+		return fmt.Sprintf("the budget of %d units of fuel is used up", g.budget)
+	case 1:
+		return fmt.Sprintf("the budget of %d units of fuel for 1 row is used up", g.budget)
+	}
+	return fmt.Sprintf("the budget of %d units of fuel for %d rows is used up", g.budget, g.rows)
+}
 
 // charge takes fuel for what a host function is about to do, on top of the constant price of the call. One unit pays for
-// one byte.
+// one byte. The guest is unwound when that is too expensive.
 func (g *guest) charge(m api.Module, units uint64) {
 	if g.fuel == nil {
 		g.fuel, _ = m.ExportedGlobal(g.program.fuelExport).(api.MutableGlobal)
@@ -82,7 +100,7 @@ func (g *guest) charge(m api.Module, units uint64) {
 	left := int64(g.fuel.Get()) - int64(units)
 	g.fuel.Set(uint64(left))
 	if left < 0 {
-		panic(errFuel)
+		panic(errors.New(g.outOfFuel()))
 	}
 }
 
@@ -115,6 +133,7 @@ func (g *guest) log(level slog.Level, line []byte) {
 	p := g.program
 	limits := &p.engine.limits
 	line = line[:min(len(line), limits.LogLineBytes)]
+	g.note(line)
 	if g.logged+len(line) > limits.LogBytes || g.lines >= maxLines || !p.log.allow(len(line)) {
 		p.log.dropped.Add(1)
 		return
@@ -130,12 +149,31 @@ func (g *guest) output() string {
 	return strings.TrimSpace(strings.ToValidUTF8(string(g.said), "\uFFFD"))
 }
 
-// remark is output for the end of a sentence.
-func (g *guest) remark() string {
-	if said := g.output(); said != "" {
-		return "; it wrote: " + said
+// listen has what the guest logs noted from now on.
+func (g *guest) listen() { g.noted = make([]byte, 0, maxSaid) }
+
+// note keeps a line while there is room, if the guest is listened to: also one that will be dropped, so that what a person
+// is told does not depend on what else was logged.
+func (g *guest) note(line []byte) {
+	if left := cap(g.noted) - len(g.noted); left > 0 {
+		g.noted = append(g.noted, line[:min(len(line), left-1)]...)
+		g.noted = append(g.noted, '\n')
 	}
-	return ""
+}
+
+// remark ends listening, and is what was noted, for the end of a sentence.
+func (g *guest) remark() string {
+	var quoted []string
+	for line := range strings.Lines(strings.ToValidUTF8(string(g.noted), "\uFFFD")) {
+		if line = strings.TrimSpace(line); line != "" {
+			quoted = append(quoted, strconv.Quote(line))
+		}
+	}
+	g.noted = nil
+	if len(quoted) == 0 {
+		return ""
+	}
+	return "; it wrote " + strings.Join(quoted, ", ")
 }
 
 type guestKey struct{}

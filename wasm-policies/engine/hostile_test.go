@@ -25,21 +25,21 @@ func TestHostileCalls(t *testing.T) {
 		want engine.TrapKind
 		says string
 	}{
-		{"infinite loop", policy(forever, 0), 0, engine.OutOfFuel, "fuel"},
+		{"infinite loop", policy(forever, 0), 0, engine.OutOfFuel, "the budget of 2020000 units of fuel for 1 row is used up"},
 		{"exponential call tree", policy(code(constant(60), call(3)), 0, function{params: one, results: one, body: code(
 			opBlock, void, get(0), opBrIf, 0, constant(0), opReturn, opEnd,
-			get(0), constant(1), opI32Sub, call(3), get(0), constant(1), opI32Sub, call(3), opI32Add)}), 0, engine.OutOfFuel, "fuel"},
+			get(0), constant(1), opI32Sub, call(3), get(0), constant(1), opI32Sub, call(3), opI32Add)}), 0, engine.OutOfFuel, "the budget of 2020000 units of fuel for 1 row is used up"},
 		{"bulk fill", withPages(policy(code(opLoop, void, constant(0), constant(1), constant(200*65536), opPrefix, 11, 0, opBr, 0, opEnd, opUnreachable), 0), 200),
-			0, engine.OutOfFuel, "fuel"},
+			0, engine.OutOfFuel, "the budget of 2020000 units of fuel for 1 row is used up"},
 		{"bulk copy", withPages(policy(code(opLoop, void, constant(0), constant(16), constant(199*65536), opPrefix, 10, 0, 0, opBr, 0, opEnd, opUnreachable), 0), 200),
-			0, engine.OutOfFuel, "fuel"},
-		{"memory growth for ever", policy(code(opLoop, void, grow, opDrop, opBr, 0, opEnd, opUnreachable), 0), 0, engine.OutOfFuel, "fuel"},
+			0, engine.OutOfFuel, "the budget of 2020000 units of fuel for 1 row is used up"},
+		{"memory growth for ever", policy(code(opLoop, void, grow, opDrop, opBr, 0, opEnd, opUnreachable), 0), 0, engine.OutOfFuel, "the budget of 2020000 units of fuel for 1 row is used up"},
 		{"memory growth, then out of memory", policy(code(
 			opLoop, void, grow, constant(0), 0x4e, opBrIf, 0, opEnd, opUnreachable), 0), 1 << 32, engine.Memory, "unreachable"},
 		{"stack overflow", policy(code(get(0), call(2)), 0), 1 << 40, engine.Trapped, "stack overflow"},
-		{"recursion", policy(code(get(0), call(2)), 0), 0, engine.OutOfFuel, "fuel"},
+		{"recursion", policy(code(get(0), call(2)), 0), 0, engine.OutOfFuel, "the budget of 2020000 units of fuel for 1 row is used up"},
 		{"log flood", policy(code(opLoop, void, constant(2), constant(0), constant(60000), call(0), opBr, 0, opEnd, opUnreachable), 0).importing(log),
-			0, engine.OutOfFuel, "fuel"},
+			0, engine.OutOfFuel, "the budget of 2020000 units of fuel for 1 row is used up"},
 		{"log of what is not memory", policy(code(constant(2), constant(-8), constant(100), call(0), constant(0)), 0).importing(log),
 			0, engine.Trapped, "not within the memory"},
 		{"unreachable", policy(code(opUnreachable), 0), 0, engine.Trapped, "unreachable"},
@@ -47,7 +47,7 @@ func TestHostileCalls(t *testing.T) {
 		{"exit", policy(code(constant(3), call(0), opUnreachable), 0).importing(imported{"wasi_snapshot_preview1", "proc_exit", one, none}),
 			0, engine.Trapped, "exited with code 3"},
 		{"randomness without end", withPages(policy(code(opLoop, void, constant(0), constant(200*65536), call(0), opDrop, opBr, 0, opEnd, opUnreachable), 0), 200).
-			importing(imported{"wasi_snapshot_preview1", "random_get", []byte{i32, i32}, one}), 0, engine.OutOfFuel, "fuel"},
+			importing(imported{"wasi_snapshot_preview1", "random_get", []byte{i32, i32}, one}), 0, engine.OutOfFuel, "the budget of 2020000 units of fuel for 1 row is used up"},
 		{"answer longer than its area", policy(constant(1<<20), 0), 0, engine.InvalidAnswer, "response area has 16 bytes"},
 		{"answer of the largest length", policy(constant(1<<31-1), 0), 0, engine.InvalidAnswer, "2147483647"},
 		{"negative answer", policy(constant(-2), 0), 0, engine.ErrorCode, "-2"},
@@ -74,6 +74,21 @@ func TestHostileCalls(t *testing.T) {
 				t.Errorf("%+v: want both instances discarded", s)
 			}
 		})
+	}
+}
+
+// Who used up the fuel is told how much it was, and for how many rows.
+func TestOutOfFuelTellsTheBudget(t *testing.T) {
+	p := compile(t, newEngine(t, engine.Config{}), engine.Source{Module: policy(forever, 0).wasm()})
+	for rows, want := range []string{
+		"the budget of 2000000 units of fuel for 0 rows is used up",
+		"the budget of 2020000 units of fuel for 1 row is used up",
+		"the budget of 2040000 units of fuel for 2 rows is used up",
+	} {
+		_, _, err := decide(t, p, placement(rows), engine.Budget(policyabi.HookPlace, rows))
+		if trap := trapOf(t, err, engine.OutOfFuel); trap.Message != want {
+			t.Errorf("%d rows: trap says %q, want %q", rows, trap.Message, want)
+		}
 	}
 }
 
@@ -180,6 +195,14 @@ func TestRefusals(t *testing.T) {
 	configure := func(body ...any) function {
 		return function{export: "mesh_configure", params: one, results: one, body: code(body...)}
 	}
+	// These two have their configuration logged before they refuse it.
+	logging := policy(abstain, 0, configure(constant(2), constant(bufferAt), get(0), call(0), constant(4))).
+		importing(imported{"mesh_v1", "log", three, none})
+	writing := policy(abstain, 0, configure(constant(0), constant(bufferAt), store(0), constant(0), get(0), store(4),
+		constant(2), constant(0), constant(1), constant(100), call(0), opDrop, constant(4))).
+		importing(imported{"wasi_snapshot_preview1", "fd_write", []byte{i32, i32, i32, i32}, one})
+	loggingTraps := policy(abstain, 0, configure(constant(2), constant(bufferAt), get(0), call(0), opUnreachable)).
+		importing(imported{"mesh_v1", "log", three, none})
 	starting := policy(abstain, 0, function{params: none, results: none, body: forever})
 	starting.start = 3
 	counter := policy(code(opGlobalGet, 0, opDrop, constant(0)), 0)
@@ -200,13 +223,13 @@ func TestRefusals(t *testing.T) {
 		{"truncated", good[:len(good)-5], "", "format", ""},
 		{"reads the counter of fuel", counter.wasm(), "", "index", "global"},
 		{"writes the counter of fuel", writeCounter.wasm(), "", "index", "global"},
-		{"socket of WASI", policy(abstain, 0).importing(imported{"wasi_snapshot_preview1", "sock_open", three, one}).wasm(), "", "import", `"wasi_snapshot_preview1"."sock_open"`},
-		{"socket", policy(abstain, 0).importing(imported{"env", "socket", three, one}).wasm(), "", "import", `"env"."socket"`},
+		{"socket of WASI", policy(abstain, 0).importing(imported{"wasi_snapshot_preview1", "sock_open", three, one}).wasm(), "", "import", `"wasi_snapshot_preview1"."sock_open" is not offered by the host`},
+		{"socket", policy(abstain, 0).importing(imported{"env", "socket", three, one}).wasm(), "", "import", "; a policy may import mesh_v1.log and the functions of WASI that the runtimes of Go and Rust start with: no files"},
 		{"later import of ours", policy(abstain, 0).importing(imported{"mesh_v2", "log", three, none}).wasm(), "", "import", `"mesh_v2"."log"`},
 		{"import with another signature", policy(abstain, 0).importing(imported{"mesh_v1", "log", one, none}).wasm(), "", "import", `"mesh_v1"."log" is imported as (i32) -> ()`},
 		{"badly typed", policy(code(opI64Const, 1), 0).wasm(), "", "invalid", ""},
 		{"start that loops", starting.wasm(), "", "start", "fuel"},
-		{"_initialize that loops", policy(abstain, 0, stub("_initialize", none, forever)).wasm(), "", "initialize", "fuel"},
+		{"_initialize that loops", policy(abstain, 0, stub("_initialize", none, forever)).wasm(), "", "initialize", "the budget of 50000000 units of fuel is used up"},
 		{"_initialize that traps", policy(abstain, 0, stub("_initialize", none, opUnreachable)).wasm(), "", "initialize", "unreachable"},
 		{"mesh_abi that loops", policy(abstain, 0, stub("mesh_abi", one, forever)).wasm(), "", "abi", "fuel"},
 		{"later ABI", policy(abstain, 0, stub("mesh_abi", one, constant(2<<16|3))).wasm(), "", "abi", "version 2.3"},
@@ -215,8 +238,13 @@ func TestRefusals(t *testing.T) {
 		{"no memory", noMemory.wasm(), "", "export", "memory"},
 		{"more memory than allowed", withPages(policy(abstain, 0), 257).wasm(), "", "limit", "257"},
 		{"configuration that nobody reads", good, "a=1", "configure", "mesh_configure"},
-		{"configuration that is not accepted", policy(abstain, 0, configure(constant(4))).wasm(), "a=1", "configure", "returned 4"},
-		{"configuration that takes for ever", policy(abstain, 0, configure(forever)).wasm(), "", "configure", "fuel"},
+		{"configuration that is not accepted", policy(abstain, 0, configure(constant(4))).wasm(), "a=1", "configure", "mesh_configure returned 4 (Config)"},
+		{"configuration refused for a reason of its own", policy(abstain, 0, configure(constant(1000))).wasm(), "a=1", "configure", "mesh_configure returned 1000 (1000)"},
+		{"configuration refused with a large number", policy(abstain, 0, configure(constant(1<<16|4))).wasm(), "a=1", "configure", "mesh_configure returned 65540 (65540)"},
+		{"configuration refused in the log", logging.wasm(), "unknown key: copeis\nthere are: copies", "configure", `returned 4 (Config); it wrote "unknown key: copeis", "there are: copies"`},
+		{"configuration refused on standard error", writing.wasm(), "unknown key: copeis\nthere are: copies", "configure", `returned 4 (Config); it wrote "unknown key: copeis", "there are: copies"`},
+		{"configuration that makes it trap after it logged", loggingTraps.wasm(), "copeis=1", "configure", `unreachable; it wrote "copeis=1"`},
+		{"configuration that takes for ever", policy(abstain, 0, configure(forever)).wasm(), "", "configure", "mesh_configure: policy failed (fuel): the budget of 50000000 units of fuel is used up"},
 	}
 	e := newEngine(t, engine.Config{})
 	for _, test := range tests {
@@ -234,6 +262,21 @@ func TestRefusals(t *testing.T) {
 	}
 	if n := e.Programs(); n != 0 {
 		t.Errorf("%d programs are left", n)
+	}
+}
+
+// What is told of a refused configuration is bounded, however much the guest logs.
+func TestRemarkIsBounded(t *testing.T) {
+	flood := code(constant(10_000), set(1), opLoop, void, constant(2), constant(bufferAt), get(0), call(0),
+		get(1), constant(1), opI32Sub, opLocalTee, 1, opBrIf, 0, opEnd, constant(4))
+	m := policy(abstain, 0, function{export: "mesh_configure", params: one, results: one, locals: 1, body: flood}).
+		importing(imported{"mesh_v1", "log", three, none})
+	_, err := newEngine(t, engine.Config{}).Compile(t.Context(), engine.Source{Name: "p", Module: m.wasm(), Config: []byte("copeis=1")})
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	if n := strings.Count(err.Error(), `"copeis=1"`); n < 2 || len(err.Error()) > 1000 {
+		t.Errorf("error of %d bytes quotes %d lines, want a few of 10,000:\n%v", len(err.Error()), n, err)
 	}
 }
 

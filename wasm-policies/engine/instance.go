@@ -201,12 +201,17 @@ func (i *Instance) configure() error {
 		return p.refuse(RuleConfigure, err)
 	}
 	copy(buffer, p.config)
+	i.guest.listen()
 	code, err := i.invoke(f, uint64(len(p.config)), p.engine.fuel.Configure)
+	remark := i.guest.remark()
 	if err != nil {
-		return p.refuse(RuleConfigure, fmt.Errorf("%s: %w", policyabi.ExportConfigure, err))
+		if i.guest.output() != "" { // The trap quotes it.
+			remark = ""
+		}
+		return p.refuse(RuleConfigure, fmt.Errorf("%s: %w%s", policyabi.ExportConfigure, err, remark))
 	}
 	if code != 0 {
-		return p.refuse(RuleConfigure, fmt.Errorf("it does not accept its configuration: %s returned %d%s", policyabi.ExportConfigure, int32(code), i.guest.remark()))
+		return p.refuse(RuleConfigure, fmt.Errorf("it does not accept its configuration: %s%s", returned(policyabi.ExportConfigure, int32(code)), remark))
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ type request struct {
 	nowMs              int64
 	seed               uint64
 	response, capacity uint32
+	rows               uint32
 }
 
 // readRequest checks that the area for the response is within the request. Everything else in it is the guest's concern.
@@ -19,7 +20,7 @@ func readRequest(b []byte) (request, error) {
 	if err != nil {
 		return request{}, err
 	}
-	r := request{nowMs: h.NowMs(), seed: h.Seed(), response: h.ResponseOff(), capacity: h.ResponseCap()}
+	r := request{nowMs: h.NowMs(), seed: h.Seed(), response: h.ResponseOff(), capacity: h.ResponseCap(), rows: h.RowCount()}
 	if total := h.TotalLen(); uint64(total) != uint64(len(b)) {
 		return request{}, fmt.Errorf("request of %d bytes says that it has %d", len(b), total)
 	}

@@ -119,10 +119,18 @@ func checkExports(policy string, info Info, exports map[string]bool) error {
 	return nil
 }
 
+// importable is hostFunctions for people.
+const importable = "a policy may import " + policyabi.ImportLogModule + "." + policyabi.ImportLog +
+	" and the functions of WASI that the runtimes of Go and Rust start with: no files, sockets or environment"
+
 func refusalOf(policy string, err error) error {
 	var refused *meter.Refusal
 	if errors.As(err, &refused) {
-		return &Refusal{policy, string(refused.Rule), fmt.Sprintf("%s (at byte %#x)", refused.Detail, refused.Offset)}
+		detail := fmt.Sprintf("%s (at byte %#x)", refused.Detail, refused.Offset)
+		if refused.Rule == meter.RuleImport {
+			detail += "; " + importable
+		}
+		return &Refusal{policy, string(refused.Rule), detail}
 	}
 	return &Refusal{policy, RuleInvalid, err.Error()}
 }

@@ -18,5 +18,6 @@
 //
 // Fields have their names in the ABI; enums and flags are written by name; a field that is not given is 0, which stands
 // for nothing or unknown. A field whose name ends in _ms and that is a time may be written as one (RFC 3339), or as a
-// duration before now ("-5m").
+// duration from now ("-5m", "-5d"); one that is a duration as such ("200ms"); and one that counts bytes with a unit of
+// Kubernetes' ("500Mi").
 package policytest

@@ -2,7 +2,9 @@ package policytest
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 )
@@ -28,7 +30,8 @@ func fill[Context, Row any](f filler, d document, context *Context, rows []Row) 
 // fields sets the fields of the struct that to points at.
 func (f filler) fields(where string, values map[string]any, to any) error {
 	target := reflect.ValueOf(to).Elem()
-	for name, value := range values {
+	for _, name := range slices.Sorted(maps.Keys(values)) { // Of several bad ones the same is told each time.
+		value := values[name]
 		field := target.FieldByNameFunc(func(field string) bool { return snake(field) == name })
 		if !field.IsValid() {
 			return fmt.Errorf("%s: no field is named %q; there are %s", where, name, strings.Join(names(target.Type()), ", "))
@@ -48,7 +51,10 @@ func (f filler) set(field reflect.Value, name string, value any) error {
 			return nil
 		}
 		if strings.HasSuffix(name, "_ms") {
-			return f.setTime(field, value)
+			return f.setMs(field, value)
+		}
+		if isSize(name) {
+			return setSize(field, value)
 		}
 		return setEnum(field, value)
 	case []any:
@@ -90,46 +96,45 @@ func setNumber(field reflect.Value, value float64) error {
 	return nil
 }
 
-// setTime takes a time, or a duration from now.
-func (f filler) setTime(field reflect.Value, value string) error {
-	if d, err := time.ParseDuration(value); err == nil && field.CanInt() {
-		field.SetInt(f.now.Add(d).UnixMilli())
-		return nil
-	}
-	at, err := time.Parse(time.RFC3339, value)
-	if err != nil || !field.CanInt() {
-		return fmt.Errorf("%q is neither a time such as 2026-01-01T00:00:00Z nor a duration such as -5m", value)
-	}
-	field.SetInt(at.UnixMilli())
-	return nil
-}
-
 func setEnum(field reflect.Value, name string) error {
-	if !field.CanUint() || field.Type().PkgPath() == "" {
-		return fmt.Errorf("%q is not a number", name)
+	value, err := find(field, name, func(i int) uint64 { return uint64(i) })
+	if err == nil {
+		field.SetUint(value)
 	}
-	candidate := reflect.New(field.Type()).Elem()
-	for value := range uint64(maxEnum) {
-		if candidate.SetUint(value); strings.EqualFold(fmt.Sprint(candidate.Interface()), name) {
-			field.SetUint(value)
-			return nil
-		}
-	}
-	return fmt.Errorf("%q is not a value of %s", name, field.Type().Name())
+	return err
 }
 
 func setFlag(field reflect.Value, name string) error {
+	value, err := find(field, name, func(i int) uint64 { return 1 << i })
+	if err == nil {
+		field.SetUint(field.Uint() | value)
+	}
+	return err
+}
+
+// find looks a word up among the values of the field's type, which value lists: each of an enum, or each bit of flags.
+func find(field reflect.Value, name string, value func(i int) uint64) (uint64, error) {
 	if !field.CanUint() || field.Type().PkgPath() == "" {
-		return fmt.Errorf("%q is not a number", name)
+		return 0, fmt.Errorf("%q is not a number", name)
 	}
 	candidate := reflect.New(field.Type()).Elem()
-	for bit := range field.Type().Bits() {
-		if candidate.SetUint(1 << bit); strings.EqualFold(fmt.Sprint(candidate.Interface()), name) {
-			field.SetUint(field.Uint() | 1<<bit)
-			return nil
+	var words []string
+	for i := range maxEnum {
+		v := value(i)
+		if candidate.OverflowUint(v) {
+			break
+		}
+		candidate.SetUint(v)
+		word := fmt.Sprint(candidate.Interface())
+		if strings.EqualFold(word, name) {
+			return v, nil
+		}
+		// A value that has no word is written as a number, several flags with | between.
+		if word != "" && !strings.ContainsAny(word, "|0123456789") {
+			words = append(words, word)
 		}
 	}
-	return fmt.Errorf("%q is not a value of %s", name, field.Type().Name())
+	return 0, fmt.Errorf("%q is not a value of %s; there are %s", name, field.Type().Name(), strings.Join(words, ", "))
 }
 
 // snake turns Go's name of a field into the ABI's: CopyID into copy_id, Reclaim16th into reclaim_16th.

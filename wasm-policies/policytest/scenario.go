@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"sigs.k8s.io/yaml"
@@ -48,18 +49,6 @@ type Want struct {
 	First string `json:"first,omitempty"`
 	// Status has the fields of StatusAnswer that matter, by their names in the ABI.
 	Status map[string]any `json:"status,omitempty"`
-}
-
-// document is a scenario as it is written.
-type document struct {
-	Name    string           `json:"name"`
-	Hook    string           `json:"hook"`
-	Now     string           `json:"now"`
-	Config  string           `json:"config"`
-	Seed    uint64           `json:"seed"`
-	Context map[string]any   `json:"context"`
-	Rows    []map[string]any `json:"rows"`
-	Want    Want             `json:"want"`
 }
 
 // defaultNow is the time in scenarios that do not say it.
@@ -111,14 +100,19 @@ func readFile(path string) ([]Scenario, error) {
 // Parse reads scenarios from YAML documents separated by lines of "---". file is for messages.
 func Parse(file string, content []byte) ([]Scenario, error) {
 	var all []Scenario
-	for i, part := range bytes.Split(append([]byte("\n"), content...), []byte("\n---")) {
+	n := 0
+	for _, part := range bytes.Split(append([]byte("\n"), content...), []byte("\n---")) {
 		var nothing any
 		if err := yaml.Unmarshal(part, &nothing); err == nil && nothing == nil {
 			continue // Comments at most.
 		}
-		var d document
-		if err := yaml.UnmarshalStrict(part, &d); err != nil {
-			return nil, fmt.Errorf("%s, document %d: %w", file, i+1, err)
+		n++
+		d, err := decode(part)
+		if err == nil && strings.TrimSpace(d.Name) == "" {
+			err = errors.New("it has no name: say in a sentence what the scenario shows")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s, scenario %d: %w", file, n, err)
 		}
 		s, err := d.scenario()
 		if err != nil {

@@ -59,6 +59,22 @@ func TestScenarioFillsTheRequest(t *testing.T) {
 	}
 }
 
+func TestUnits(t *testing.T) {
+	scenarios, err := Parse("x.yaml", []byte(strings.Replace(threeCopies, "rate: 12",
+		"last_used_ms: -5d, loaded_at_ms: -1.5d, load_ms: 2m, size_memory: 10Gi, size_device: 1.5k", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := scenarios[0].Request.(*policyabi.EvictRequest)
+	const day = 24 * 3600 * 1000
+	want := policyabi.EvictRow{
+		Name: "c", LastUsedMs: r.Header.NowMs - 5*day, LoadedAtMs: r.Header.NowMs - day*3/2, LoadMs: 120_000, SizeMemory: 10 << 30, SizeDevice: 1500,
+	}
+	if r.Rows[2] != want {
+		t.Errorf("row %+v, want %+v", r.Rows[2], want)
+	}
+}
+
 func TestRunComparesOrders(t *testing.T) {
 	for _, c := range []struct {
 		want   string
@@ -93,11 +109,28 @@ func TestBadScenariosNameTheField(t *testing.T) {
 		{"rate: 12", "rte: 12", `rows[2]: no field is named "rte"`},
 		{"rate: 12", "rate: -12", "does not fit"},
 		{"rate: 12", "rate: 1.5", "not an integer"},
-		{"purpose: Miss", "purpose: Mess", `"Mess" is not a value of Purpose`},
-		{"[Pinned]", "[Pined]", `"Pined" is not a value of ModelFlag`},
-		{"last_used_ms: -5m", "last_used_ms: yesterday", `"yesterday" is neither a time`},
+		{"purpose: Miss", "purpose: Mess", `"Mess" is not a value of Purpose; there are Miss, Scale, Drain, MinCopies, Rebalance, Background, Worth`},
+		{"[Pinned]", "[Pined]", `"Pined" is not a value of ModelFlag; there are Pinned, Declared`},
+		{"[InFlight, Loading]", "Pinnd", `"Pinnd" is not a value of CopyFlag; there are Pinned, Loading, InFlight`},
+		{"last_used_ms: -5m", "last_used_ms: yesterday", `"yesterday" is neither a time such as 2026-01-01T00:00:00Z nor a duration from now such as -5m, -36h or -5d`},
+		{"last_used_ms: -5m", "last_used_ms: -300000d", `"-300000d" is neither a time`},
+		{"rate: 12", "load_ms: soon", `rows[2].load_ms: "soon" is no duration such as 200ms`},
+		{"rate: 12", "load_ms: -1s", "-1000 does not fit into uint32"},
+		{"rate: 12", "size_memory: 10GB", `"10GB" is no size: write bytes, or a number with Ki, Mi, Gi, Ti, k, M, G or T, such as 500Mi`},
+		{"rate: 12", "size_memory: 0.3Ki", "not an integer"},
+		{"rate: 12", "rate: 12k", `"12k" is not a number`},
 		{"order: [a, b, c]", "order: [a, x]", `no row is named "x"`},
-		{"now: 2026-01-01T12:00:00Z", "nou: 1", "nou"},
+		{"now: 2026-01-01T12:00:00Z", "nou: 1", `scenario 1: no key is named "nou"; there are name, hook, now, config, seed, context, rows, want`},
+		{"{order: [a, b, c]}", "{ordre: [a, b, c]}", `want: no key is named "ordre"; there are order, first, status, abstain`},
+		{"{order: [a, b, c]}", "{order: a}", "want.order is a list of rows by name"},
+		{"now: 2026-01-01T12:00:00Z", "config: {a: 1}", "scenario 1: config is text: lines of key=integer"},
+		{"now: 2026-01-01T12:00:00Z", "seed: -1", "seed is an integer that is not negative"},
+		{"  - {name: c, rate: 12}", "  - c", "rows is a list of fields with values"},
+		{threeCopies, "- a", "a scenario is written as keys with values; there are name, hook"},
+		{threeCopies, "# one\n---\n" + threeCopies + "---\na: [", "scenario 2: "},
+		{"name: rows go in their order", "seed: 1", "scenario 1: it has no name"},
+		{"name: rows go in their order", "name: ' '", "scenario 1: it has no name"},
+		{"context: {need_memory: 10,", "context: {zz: 1, b: 1, a: 1,", `context: no field is named "a"`},
 		{"{order: [a, b, c]}", "{}", "say either abstain: true, or what it should answer"},
 		{"{order: [a, b, c]}", "{abstain: true, first: a}", "say either abstain: true, or what it should answer"},
 		{"{order: [a, b, c]}", "{order: []}", "say abstain: true"},
@@ -132,7 +165,7 @@ func TestShippedScenarios(t *testing.T) {
 	}
 }
 
-// Every field of the ABI can be written, by the name that it has there.
+// Every field of the ABI can be written, by the name that it has there, and in the units that it is in.
 func TestFieldsHaveTheirNamesInTheABI(t *testing.T) {
 	schema, err := os.ReadFile("../../sdk/policyabi/offsets.txt")
 	if err != nil {
@@ -146,7 +179,7 @@ func TestFieldsHaveTheirNamesInTheABI(t *testing.T) {
 	set := 0
 	for line := range strings.Lines(string(schema)) {
 		words := strings.Fields(line)
-		if len(words) < 3 || words[0] != "field" {
+		if len(words) < 5 || words[0] != "field" {
 			continue
 		}
 		parent, field, _ := strings.Cut(words[1], ".")
@@ -154,8 +187,17 @@ func TestFieldsHaveTheirNamesInTheABI(t *testing.T) {
 		if !known || field == "" || strings.HasPrefix(field, "name_") || strings.HasPrefix(field, "reserved") {
 			continue
 		}
-		if err := (filler{}).fields(parent, map[string]any{field: 1.0}, into); err != nil {
-			t.Error(err)
+		values := []any{1.0}
+		switch unit := strings.Join(words[5:], " "); unit {
+		case "bytes":
+			values = append(values, "10Gi")
+		case "ms", "ms since 1970":
+			values = append(values, "1d")
+		}
+		for _, value := range values {
+			if err := (filler{}).fields(parent, map[string]any{field: value}, into); err != nil {
+				t.Error(err)
+			}
 		}
 		set++
 	}

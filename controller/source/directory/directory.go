@@ -4,8 +4,8 @@
 //
 // Invariants:
 //   - What cannot be understood never removes anything: an object whose document is malformed stays as it was last read,
-//     a file or directory that cannot be read stays as it was. Only a document that is gone from a readable file, or a file
-//     that is gone from a readable directory, removes an object.
+//     a file or directory that cannot be read, and a file of 0 bytes, stays as it was. Only a document that is gone from a
+//     readable file, or a file that is gone from a readable directory, removes an object.
 //   - Reading is level-triggered: a scan looks at everything, events only say when to scan.
 package directory
 

@@ -203,11 +203,66 @@ func TestMalformedKeepsLastGood(t *testing.T) {
 		t.Errorf("b1: path %q, warnings %v", pathOf(s, "b1"), s.Warnings)
 	}
 	// A well-formed file is believed: what it does not hold is gone.
-	f.write("a.yaml", "")
+	f.write("a.yaml", "# none\n---\n")
 	f.write("b.yaml", withPath("b2", "two"))
 	s = f.awaitNames("b2")
 	if len(s.Warnings) != 0 {
 		t.Errorf("warnings %v remain", s.Warnings)
+	}
+}
+
+// Many tools truncate a file before they write it, and some never come to write: nothing is unloaded over it.
+func TestEmptiedFileKeepsObjects(t *testing.T) {
+	both := withPath("a", "one") + text("---") + withPath("b", "one")
+	f := newFolder(t, map[string]string{"a.yaml": both, "c.yaml": withPath("c", "one"), "never.yaml": ""})
+	f.open()
+	stop := f.run()
+	f.write("a.yaml", "")
+	s := f.await("the warning", func(s *source.Snapshot) bool { return len(s.Warnings) > 0 })
+	want := []source.Warning{{
+		File: f.file("a.yaml"), Message: "is empty; its objects stay as they were: delete the file to delete them",
+	}}
+	if !reflect.DeepEqual(names(s), []string{"a", "b", "c"}) || !reflect.DeepEqual(s.Warnings, want) {
+		t.Errorf("emptied: %v, warnings %v", names(s), s.Warnings)
+	}
+	stop()
+	f.must(os.Chtimes(f.file("a.yaml"), time.Time{}, time.Now().Add(-time.Hour)))
+	f.open() // A restart forgets nothing.
+	if s := f.Snapshot(); !reflect.DeepEqual(names(s), []string{"a", "b", "c"}) || !reflect.DeepEqual(s.Warnings, want) {
+		t.Errorf("after a restart: %v, warnings %v", names(s), s.Warnings)
+	}
+	f.run()
+	f.must(os.Remove(f.file("a.yaml")))
+	if s = f.awaitNames("c"); len(s.Warnings) != 0 {
+		t.Errorf("deleted: warnings %v", s.Warnings)
+	}
+	// What is written after all counts, and so does a file of which only its comments or its empty lines are left.
+	for _, rest := range []string{"\n", "# none\n", "---\n"} {
+		f.write("a.yaml", both)
+		f.awaitNames("a", "b", "c")
+		f.write("a.yaml", "")
+		f.must(os.Chtimes(f.file("a.yaml"), time.Time{}, time.Now().Add(-time.Hour)))
+		f.await("the warning", func(s *source.Snapshot) bool { return len(s.Warnings) > 0 })
+		f.write("a.yaml", withPath("b", "two"))
+		if s = f.awaitNames("b", "c"); pathOf(s, "b") != "two" || len(s.Warnings) != 0 {
+			t.Errorf("written again: path %q, warnings %v", pathOf(s, "b"), s.Warnings)
+		}
+		f.write("a.yaml", rest)
+		if s = f.awaitNames("c"); len(s.Warnings) != 0 {
+			t.Errorf("%q: warnings %v", rest, s.Warnings)
+		}
+	}
+}
+
+// A policy whose label has a slip would be silently no policy.
+func TestMislabelledPolicyIsNamed(t *testing.T) {
+	configMap := text("apiVersion: v1", "kind: ConfigMap", "metadata: {name: p, labels: {wasmesh.dev/policy: 'yes'}}", "binaryData: {p.wasm: AA==}")
+	f := newFolder(t, map[string]string{"p.yaml": configMap, "q.yaml": strings.NewReplacer("yes", "true", "name: p", "name: q").Replace(configMap)})
+	f.open()
+	want := []source.Warning{{File: f.file("p.yaml"), Line: 1, Message: "ConfigMap default/p is ignored: " +
+		`label wasmesh.dev/policy is "yes": a policy has "true"`}}
+	if got := f.Snapshot().Warnings; !reflect.DeepEqual(got, want) {
+		t.Errorf("warnings %v, want %v", got, want)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	kjson "k8s.io/apimachinery/pkg/util/json"
 
 	"github.com/wasmesh/wasmesh/controller/decide"
+	"github.com/wasmesh/wasmesh/controller/policyconfig"
 	"github.com/wasmesh/wasmesh/controller/resolve"
 	"github.com/wasmesh/wasmesh/controller/source"
 	"github.com/wasmesh/wasmesh/sdk/apis/serving"
@@ -94,16 +95,20 @@ func duplicate(o, first *object) source.Warning {
 	}
 }
 
-// ignored warns of an InferenceService that is not for this mesh. In a cluster another controller may want it; among
-// files nobody else reads, and silence would be all that its owner hears.
+// ignored warns of an InferenceService that is not for this mesh, and of a policy that is not labelled as one. In a
+// cluster another controller may want it; among files nobody else reads, and silence would be all that its owner hears.
 func ignored(o *object) (source.Warning, bool) {
-	isvc, ok := o.typed.(*v1beta1.InferenceService)
-	if !ok || resolve.IsModelMesh(isvc) {
-		return source.Warning{}, false
+	why := ""
+	switch typed := o.typed.(type) {
+	case *v1beta1.InferenceService:
+		if !resolve.IsModelMesh(typed) {
+			why = fmt.Sprintf("its annotation %s is not %s", serving.AnnotationDeploymentMode, serving.DeploymentModeModelMesh)
+		}
+	case *corev1.ConfigMap:
+		why = policyconfig.Mislabelled(typed)
 	}
 	return source.Warning{File: o.file, Line: o.line, Message: fmt.Sprintf(
-		"%s %s/%s is ignored: its annotation %s is not %s",
-		o.key.Kind, o.key.Namespace, o.key.Name, serving.AnnotationDeploymentMode, serving.DeploymentModeModelMesh)}, true
+		"%s %s/%s is ignored: %s", o.key.Kind, o.key.Namespace, o.key.Name, why)}, why != ""
 }
 
 // completion is an object with what an API server would have filled in.

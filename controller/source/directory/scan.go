@@ -21,8 +21,8 @@ import (
 const (
 	// maxFileBytes bounds one file; ten thousand InferenceServices in one take about 7 MiB.
 	maxFileBytes = 64 << 20
-	// emptyGrace is how long a file that has just become empty is taken for one that is being written: many tools
-	// truncate first and write then, and in between nothing should be unloaded.
+	// emptyGrace is how long a file that has just become empty is taken for one that is being written, and is not warned
+	// of: many tools truncate first and write then.
 	emptyGrace = time.Second
 	// racyWindow: a file that changed so shortly before it was read may change again without a new modification time
 	// (the clock of a file system ticks every few milliseconds, on some only each second), so it is read again.
@@ -213,8 +213,20 @@ func (f *file) refresh(path, defaultNamespace string, now time.Time) scanResult 
 		return scanResult{}
 	}
 	f.digest = digest
-	f.take(read(f.named, defaultNamespace, data))
+	if len(data) == 0 && len(f.objects) > 0 {
+		f.keepEmptied()
+	} else {
+		f.take(read(f.named, defaultNamespace, data))
+	}
 	return scanResult{changed: true}
+}
+
+// keepEmptied keeps the objects of a file without a single byte: more likely than their owner's wish is a tool that has
+// truncated it and not written yet, or never will, its disk being full. A file with a comment or an empty line is believed.
+func (f *file) keepEmptied() {
+	f.warnings = []source.Warning{{
+		File: f.named, Message: "is empty; its objects stay as they were: delete the file to delete them",
+	}}
 }
 
 func readBounded(path string) ([]byte, error) {

@@ -216,7 +216,7 @@ func TestBrokenRules(t *testing.T) {
 		says  []string
 	}{
 		{hooktest.Traps, []string{"answers", "unreachable"}},
-		{hooktest.Loops, []string{"answers", "the budget of fuel is used up"}},
+		{hooktest.Loops, []string{"answers", "fuel", "is used up"}},
 		{hooktest.Lies, []string{"valid answer", "place", "two rows"}},
 	} {
 		var out strings.Builder
@@ -235,10 +235,11 @@ func TestBrokenRules(t *testing.T) {
 
 // A module that accepts none of the configurations cannot be tested.
 func TestRefusedModule(t *testing.T) {
-	dir := scenarios(t, "name: n\nhook: place\nconfig: a=1\nrows: [{name: a}]\nwant: {first: a}\n")
+	dir := scenarios(t, "name: a is first\nhook: place\nconfig: a=1\nrows: [{name: a}]\nwant: {first: a}\n")
 	err := Test(t.Context(), new(strings.Builder), open(t, "mine", hooktest.Module{}.Wasm()), dir)
 	var refusal *engine.Refusal
-	if !errors.As(err, &refusal) || refusal.Policy != "mine" || refusal.Rule != engine.RuleConfigure {
+	if !errors.As(err, &refusal) || refusal.Policy != "mine" || refusal.Rule != engine.RuleConfigure ||
+		!strings.HasPrefix(err.Error(), filepath.Join(dir, scenariosDir, "s.yaml")+`, scenario "a is first": policy mine refused`) {
 		t.Errorf("error %v", err)
 	}
 }

@@ -111,9 +111,9 @@ func dataBytes(object *corev1.ConfigMap) int {
 	return size
 }
 
-// IsManifest says whether a file holds one ConfigMap of a policy of that name and nothing else, so that a new one may
-// take its place.
-func IsManifest(content []byte, name string) bool {
+// IsManifest says whether a file holds one ConfigMap of a policy of that namespace and name and nothing else, so that a
+// new one may take its place. A ConfigMap that names no namespace is of that one.
+func IsManifest(content []byte, namespace, name string) bool {
 	if bytes.Contains(content, []byte("\n---")) {
 		return false
 	}
@@ -121,7 +121,8 @@ func IsManifest(content []byte, name string) bool {
 	if err := yaml.UnmarshalStrict(content, &object); err != nil {
 		return false
 	}
-	return object.Kind == "ConfigMap" && object.Name == name && object.Labels[LabelPolicy] == "true"
+	return object.Kind == "ConfigMap" && (object.Namespace == "" || object.Namespace == namespace) &&
+		object.Name == name && object.Labels[LabelPolicy] == "true"
 }
 
 // compress has no time and no name in it, so that equal modules make equal ConfigMaps.

@@ -51,7 +51,9 @@ func TestManifestRoundTrip(t *testing.T) {
 	if err != nil || !bytes.Equal(content, again) {
 		t.Errorf("written again it differs, error %v", err)
 	}
-	if !IsManifest(content, "p") || IsManifest(content, "q") || IsManifest(append(content, "---\nkind: Secret\n"...), "p") {
+	nowhere := bytes.Replace(content, []byte("\n  namespace: ns\n"), []byte("\n"), 1)
+	if !IsManifest(content, "ns", "p") || !IsManifest(nowhere, "other", "p") || IsManifest(content, "ns", "q") ||
+		IsManifest(content, "other", "p") || IsManifest(append(content, "---\nkind: Secret\n"...), "ns", "p") {
 		t.Error("IsManifest does not tell the policy's ConfigMap from others")
 	}
 }

@@ -26,7 +26,7 @@ func Test(ctx context.Context, out io.Writer, module *policytest.Module, dir str
 	if err != nil {
 		return err
 	}
-	broken, err := conform(ctx, out, module, configs(scenarios))
+	broken, err := conform(ctx, out, module, scenarios)
 	if err != nil {
 		return err
 	}
@@ -89,15 +89,17 @@ func configs(scenarios []policytest.Scenario) []string {
 	return all
 }
 
-// conform prints what the module does with each configuration, and answers with how many it breaks rules. A module that
-// is refused with all of them is an error: there is nothing to test.
-func conform(ctx context.Context, out io.Writer, module *policytest.Module, configs []string) (broken int, err error) {
+// conform prints what the module does with each configuration of its scenarios, and answers with how many it breaks
+// rules. A module that is refused with all of them is an error: there is nothing to test.
+func conform(ctx context.Context, out io.Writer, module *policytest.Module, scenarios []policytest.Scenario) (broken int, err error) {
 	var refused error
-	tried := 0
+	tried, configs := 0, configs(scenarios)
 	for i, config := range configs {
 		configured, err := module.With(ctx, config)
 		if err != nil {
-			refused = err // A scenario of this configuration says so, too.
+			if refused == nil { // A scenario of this configuration says so, too.
+				refused = asked(scenarios, config, err)
+			}
 			continue
 		}
 		tried++
@@ -120,6 +122,15 @@ func conform(ctx context.Context, out io.Writer, module *policytest.Module, conf
 		return 0, refused
 	}
 	return broken, nil
+}
+
+// asked names the first scenario that has the configuration which was refused.
+func asked(scenarios []policytest.Scenario, config string, err error) error {
+	i := slices.IndexFunc(scenarios, func(s policytest.Scenario) bool { return s.Config == config })
+	if i < 0 {
+		return err
+	}
+	return fmt.Errorf("%s, scenario %q: %w", scenarios[i].File, scenarios[i].Name, err)
 }
 
 // maxFailures of one configuration are printed: a module that is broken breaks most rules.

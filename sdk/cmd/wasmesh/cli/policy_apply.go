@@ -44,7 +44,7 @@ started with (up -f). With -o it is written to a file instead; "-o -" prints it,
 	}
 	flags := command.Flags()
 	flags.StringVar(&a.manifest.Name, "name", "", "name of the ConfigMap; the module's unless said otherwise")
-	flags.StringVarP(&a.manifest.Namespace, "namespace", "n", defaultNamespace, "namespace of the controller")
+	flags.StringVarP(&a.manifest.Namespace, "namespace", "n", defaultNamespace, "namespace of the controller that shall read it; another than default needs -o")
 	flags.StringVar(&a.config, "config", "", "file with the policy's configuration")
 	flags.StringSliceVar(&a.manifest.Hooks, "hooks", nil, "hooks that it shall decide; all that it has unless said otherwise")
 	flags.BoolVar(&a.manifest.Shadow, "shadow", false, "ask it beside the policy that decides, and only compare")
@@ -57,6 +57,10 @@ func (a *apply) run(ctx context.Context, module *policytest.Module) error {
 	config, err := optionalFile(a.config)
 	if err != nil {
 		return err
+	}
+	if a.output == "" && a.manifest.Namespace != defaultNamespace {
+		return fmt.Errorf("apply policy %s: -n %s: this mesh reads policies of namespace %s only: leave -n out, or write the ConfigMap for another controller to a file with -o",
+			module.Name(), a.manifest.Namespace, defaultNamespace)
 	}
 	if err := a.checkHooks(module.Info()); err != nil {
 		return fmt.Errorf("apply policy %s: %w", module.Name(), err)
@@ -107,7 +111,7 @@ func (a *apply) write(content []byte) error {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
 			return err
-		case !author.IsManifest(present, a.manifest.Name):
+		case !author.IsManifest(present, a.manifest.Namespace, a.manifest.Name):
 			return fmt.Errorf("%s holds something else: give the policy another --name, or name a file with -o", path)
 		}
 	}

@@ -115,7 +115,7 @@ func TestPolicyApply(t *testing.T) {
 		}
 	}
 	content, err := os.ReadFile(filepath.Join(source, "mine.yaml"))
-	if err != nil || !author.IsManifest(content, "mine") || !strings.Contains(string(content), "\n  hooks: evict\n") {
+	if err != nil || !author.IsManifest(content, "default", "mine") || !strings.Contains(string(content), "\n  hooks: evict\n") {
 		t.Errorf("error %v\n%s", err, content)
 	}
 	printed, _, err := m.run(t, "policy", "apply", dir, "--hooks", "evict", "-o", "-")
@@ -130,6 +130,8 @@ func TestPolicyApply(t *testing.T) {
 func TestPolicyApplyRefuses(t *testing.T) {
 	dir, source := folder(t, hooktest.Module{}), t.TempDir()
 	put(t, filepath.Join(source, "taken.yaml"), []byte("kind: Secret\nmetadata: {name: taken}\n"))
+	const foreign = "kind: ConfigMap\nmetadata: {name: foreign, namespace: other, labels: {wasmesh.dev/policy: 'true'}}\n"
+	put(t, filepath.Join(source, "foreign.yaml"), []byte(foreign))
 	config := filepath.Join(t.TempDir(), "config")
 	put(t, config, []byte("a=1\n"))
 	m := digits().serve(t)
@@ -139,6 +141,9 @@ func TestPolicyApplyRefuses(t *testing.T) {
 		says string
 	}{
 		{[]string{"--name", "taken"}, "taken.yaml holds something else: give the policy another --name"},
+		{[]string{"--name", "foreign"}, "foreign.yaml holds something else: give the policy another --name"},
+		{[]string{"-n", "other"}, "apply policy mine: -n other: this mesh reads policies of namespace default only: leave -n out, or write the ConfigMap for another controller to a file with -o"},
+		{[]string{"-n", "other", "--name", "foreign"}, "apply policy mine: -n other: "},
 		{[]string{"--name", "../../x"}, `"../../x" cannot be the name of a ConfigMap`},
 		{[]string{"--hooks", "status"}, "apply policy mine: --hooks status: the module decides [place evict]"},
 		{[]string{"--config", config}, "policy mine refused (configure)"},
@@ -149,8 +154,12 @@ func TestPolicyApplyRefuses(t *testing.T) {
 			t.Errorf("%v: error %v does not say %q", c.args, err, c.says)
 		}
 	}
-	if entries, err := os.ReadDir(source); err != nil || len(entries) != 1 {
+	if entries, err := os.ReadDir(source); err != nil || len(entries) != 2 {
 		t.Errorf("%v, error %v", entries, err)
+	}
+	printed, _, err := m.run(t, "policy", "apply", dir, "-n", "other", "-o", "-")
+	if err != nil || !author.IsManifest([]byte(printed), "other", "mine") || !strings.Contains(printed, "\n  namespace: other\n") {
+		t.Errorf("-n other -o -: error %v\n%s", err, printed)
 	}
 }
 
@@ -167,7 +176,7 @@ func TestPolicyApplyWithoutDirectory(t *testing.T) {
 		t.Errorf("with files only: error %v", err)
 	}
 	out, _, err := m.run(t, "policy", "apply", dir, "-o", file)
-	if content, _ := os.ReadFile(file); err != nil || !author.IsManifest(content, "mine") || strings.Contains(out, "policy status") {
+	if content, _ := os.ReadFile(file); err != nil || !author.IsManifest(content, "default", "mine") || strings.Contains(out, "policy status") {
 		t.Errorf("into a file: error %v, output %q", err, out)
 	}
 }

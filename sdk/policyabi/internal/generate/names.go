@@ -42,7 +42,8 @@ func functions(d data) template.FuncMap {
 		"getWire": func(d string, f schema.Field, typ string) string {
 			return strings.Replace(get(d, f, typ), d+".u", d+".U", 1)
 		},
-		"slice2": func(a ...string) []string { return a },
+		"allowed": func(f schema.Field) string { return allowed(d.Schema, f) },
+		"slice2":  func(a ...string) []string { return a },
 	}
 }
 
@@ -157,4 +158,20 @@ func hasName(s *schema.Struct) *schema.Field {
 		}
 	}
 	return nil
+}
+
+// allowed says in words which values a field of an answer may have.
+func allowed(abi *schema.Schema, f schema.Field) string {
+	if f.Enum == "" {
+		return fmt.Sprintf("at most %d", f.Max)
+	}
+	var names []string
+	for _, v := range abi.EnumNamed(f.Enum).Values {
+		names = append(names, v.Name)
+	}
+	words := "one of " + strings.Join(names, ", ")
+	if !f.NonZero {
+		words += ", or 0"
+	}
+	return words
 }
