@@ -1,7 +1,6 @@
 package hook
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -60,9 +59,9 @@ func Victims(v policyabi.EvictView, answers []policyabi.EvictAnswer) []int {
 	candidates := slices.DeleteFunc(slices.Clone(answers), func(a policyabi.EvictAnswer) bool {
 		return v.Row(int(a.Row)).Flags()&never != 0
 	})
-	slices.SortFunc(candidates, func(a, b policyabi.EvictAnswer) int {
-		return cmp.Or(cmp.Compare(a.Keep, b.Keep),
-			cmp.Compare(v.Row(int(a.Row)).LastUsedMs(), v.Row(int(b.Row)).LastUsedMs()), cmp.Compare(a.Row, b.Row))
+	policyabi.SortVictims(candidates, func(row uint32) (int64, uint64) {
+		r := v.Row(int(row))
+		return r.LastUsedMs(), r.CopyID()
 	})
 	rows := make([]int, len(candidates))
 	for i, c := range candidates {

@@ -1,7 +1,6 @@
 package policytest
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"reflect"
@@ -131,18 +130,11 @@ func (r *Result) order(answer []byte) ([]placed, error) {
 		return got, err
 	}
 	answers, err := policyabi.DecodeEvictAnswers(answer, len(r.Scenario.Rows))
+	rows := r.Scenario.Request.(*policyabi.EvictRequest).Rows
+	policyabi.SortVictims(answers, func(row uint32) (int64, uint64) { return rows[row].LastUsedMs, rows[row].CopyID })
 	for _, a := range answers {
 		got = append(got, placed{int(a.Row), a.Keep, a.Reason})
 	}
-	rows := r.Scenario.Request.(*policyabi.EvictRequest).Rows
-	slices.SortFunc(got, func(a, b placed) int { // As the host does.
-		return cmp.Or(
-			cmp.Compare(a.value, b.value),
-			cmp.Compare(rows[a.row].LastUsedMs, rows[b.row].LastUsedMs),
-			cmp.Compare(rows[a.row].CopyID, rows[b.row].CopyID),
-			cmp.Compare(a.row, b.row),
-		)
-	})
 	return got, err
 }
 

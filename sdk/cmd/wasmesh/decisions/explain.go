@@ -1,7 +1,6 @@
 package decisions
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -98,13 +97,7 @@ func evict(request, answer []byte) ([]Candidate, error) {
 			return nil, err
 		}
 	}
-	slices.SortStableFunc(answers, func(a, b policyabi.EvictAnswer) int { // As the host does.
-		return cmp.Or(
-			cmp.Compare(a.Keep, b.Keep),
-			cmp.Compare(r.Rows[a.Row].LastUsedMs, r.Rows[b.Row].LastUsedMs),
-			cmp.Compare(r.Rows[a.Row].CopyID, r.Rows[b.Row].CopyID),
-		)
-	})
+	policyabi.SortVictims(answers, func(row uint32) (int64, uint64) { return r.Rows[row].LastUsedMs, r.Rows[row].CopyID })
 	var all []Candidate
 	if len(answers) == 0 {
 		for _, row := range r.Rows {
