@@ -825,6 +825,112 @@ func (x *RuntimePlan) GetReplicas() uint32 {
 	return 0
 }
 
+type DrainHostRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	HostId string                 `protobuf:"bytes,1,opt,name=host_id,json=hostId,proto3" json:"host_id,omitempty"`
+	// How long the handing over may take; 0 is the host's own setting.
+	TimeoutMs     int64 `protobuf:"varint,2,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainHostRequest) Reset() {
+	*x = DrainHostRequest{}
+	mi := &file_admin_v1_admin_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainHostRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainHostRequest) ProtoMessage() {}
+
+func (x *DrainHostRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_admin_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainHostRequest.ProtoReflect.Descriptor instead.
+func (*DrainHostRequest) Descriptor() ([]byte, []int) {
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *DrainHostRequest) GetHostId() string {
+	if x != nil {
+		return x.HostId
+	}
+	return ""
+}
+
+func (x *DrainHostRequest) GetTimeoutMs() int64 {
+	if x != nil {
+		return x.TimeoutMs
+	}
+	return 0
+}
+
+type DrainHostResponse struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Draining *v1.Draining           `protobuf:"bytes,1,opt,name=draining,proto3" json:"draining,omitempty"`
+	// The host has left; the last message.
+	Left          bool `protobuf:"varint,2,opt,name=left,proto3" json:"left,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainHostResponse) Reset() {
+	*x = DrainHostResponse{}
+	mi := &file_admin_v1_admin_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainHostResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainHostResponse) ProtoMessage() {}
+
+func (x *DrainHostResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_admin_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainHostResponse.ProtoReflect.Descriptor instead.
+func (*DrainHostResponse) Descriptor() ([]byte, []int) {
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *DrainHostResponse) GetDraining() *v1.Draining {
+	if x != nil {
+		return x.Draining
+	}
+	return nil
+}
+
+func (x *DrainHostResponse) GetLeft() bool {
+	if x != nil {
+		return x.Left
+	}
+	return false
+}
+
 type ListPoliciesRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -833,7 +939,7 @@ type ListPoliciesRequest struct {
 
 func (x *ListPoliciesRequest) Reset() {
 	*x = ListPoliciesRequest{}
-	mi := &file_admin_v1_admin_proto_msgTypes[13]
+	mi := &file_admin_v1_admin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -845,7 +951,7 @@ func (x *ListPoliciesRequest) String() string {
 func (*ListPoliciesRequest) ProtoMessage() {}
 
 func (x *ListPoliciesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[13]
+	mi := &file_admin_v1_admin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -858,7 +964,7 @@ func (x *ListPoliciesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPoliciesRequest.ProtoReflect.Descriptor instead.
 func (*ListPoliciesRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_admin_proto_rawDescGZIP(), []int{13}
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{15}
 }
 
 type ListPoliciesResponse struct {
@@ -871,7 +977,7 @@ type ListPoliciesResponse struct {
 
 func (x *ListPoliciesResponse) Reset() {
 	*x = ListPoliciesResponse{}
-	mi := &file_admin_v1_admin_proto_msgTypes[14]
+	mi := &file_admin_v1_admin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -883,7 +989,7 @@ func (x *ListPoliciesResponse) String() string {
 func (*ListPoliciesResponse) ProtoMessage() {}
 
 func (x *ListPoliciesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[14]
+	mi := &file_admin_v1_admin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -896,7 +1002,7 @@ func (x *ListPoliciesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPoliciesResponse.ProtoReflect.Descriptor instead.
 func (*ListPoliciesResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_admin_proto_rawDescGZIP(), []int{14}
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListPoliciesResponse) GetPolicies() []*ListPoliciesResponse_Policy {
@@ -922,7 +1028,7 @@ type RollbackPolicyRequest struct {
 
 func (x *RollbackPolicyRequest) Reset() {
 	*x = RollbackPolicyRequest{}
-	mi := &file_admin_v1_admin_proto_msgTypes[15]
+	mi := &file_admin_v1_admin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -934,7 +1040,7 @@ func (x *RollbackPolicyRequest) String() string {
 func (*RollbackPolicyRequest) ProtoMessage() {}
 
 func (x *RollbackPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[15]
+	mi := &file_admin_v1_admin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -947,7 +1053,7 @@ func (x *RollbackPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackPolicyRequest.ProtoReflect.Descriptor instead.
 func (*RollbackPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_admin_proto_rawDescGZIP(), []int{15}
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RollbackPolicyRequest) GetHook() string {
@@ -967,7 +1073,7 @@ type RollbackPolicyResponse struct {
 
 func (x *RollbackPolicyResponse) Reset() {
 	*x = RollbackPolicyResponse{}
-	mi := &file_admin_v1_admin_proto_msgTypes[16]
+	mi := &file_admin_v1_admin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -979,7 +1085,7 @@ func (x *RollbackPolicyResponse) String() string {
 func (*RollbackPolicyResponse) ProtoMessage() {}
 
 func (x *RollbackPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[16]
+	mi := &file_admin_v1_admin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -992,7 +1098,7 @@ func (x *RollbackPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackPolicyResponse.ProtoReflect.Descriptor instead.
 func (*RollbackPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_admin_proto_rawDescGZIP(), []int{16}
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RollbackPolicyResponse) GetMessage() string {
@@ -1015,7 +1121,7 @@ type ListDecisionsRequest struct {
 
 func (x *ListDecisionsRequest) Reset() {
 	*x = ListDecisionsRequest{}
-	mi := &file_admin_v1_admin_proto_msgTypes[17]
+	mi := &file_admin_v1_admin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1027,7 +1133,7 @@ func (x *ListDecisionsRequest) String() string {
 func (*ListDecisionsRequest) ProtoMessage() {}
 
 func (x *ListDecisionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[17]
+	mi := &file_admin_v1_admin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1040,7 +1146,7 @@ func (x *ListDecisionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDecisionsRequest.ProtoReflect.Descriptor instead.
 func (*ListDecisionsRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_admin_proto_rawDescGZIP(), []int{17}
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListDecisionsRequest) GetHook() string {
@@ -1075,7 +1181,7 @@ type ListDecisionsResponse struct {
 
 func (x *ListDecisionsResponse) Reset() {
 	*x = ListDecisionsResponse{}
-	mi := &file_admin_v1_admin_proto_msgTypes[18]
+	mi := &file_admin_v1_admin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1087,7 +1193,7 @@ func (x *ListDecisionsResponse) String() string {
 func (*ListDecisionsResponse) ProtoMessage() {}
 
 func (x *ListDecisionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[18]
+	mi := &file_admin_v1_admin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1100,7 +1206,7 @@ func (x *ListDecisionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDecisionsResponse.ProtoReflect.Descriptor instead.
 func (*ListDecisionsResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_admin_proto_rawDescGZIP(), []int{18}
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListDecisionsResponse) GetDecisions() []*v1.Decision {
@@ -1127,7 +1233,7 @@ type ListModelsResponse_Copy struct {
 
 func (x *ListModelsResponse_Copy) Reset() {
 	*x = ListModelsResponse_Copy{}
-	mi := &file_admin_v1_admin_proto_msgTypes[19]
+	mi := &file_admin_v1_admin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1139,7 +1245,7 @@ func (x *ListModelsResponse_Copy) String() string {
 func (*ListModelsResponse_Copy) ProtoMessage() {}
 
 func (x *ListModelsResponse_Copy) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[19]
+	mi := &file_admin_v1_admin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1170,18 +1276,20 @@ func (x *ListModelsResponse_Copy) GetCopy() *v1.Copy {
 }
 
 type ListModelsResponse_Model struct {
-	state         protoimpl.MessageState     `protogen:"open.v1"`
-	Model         *v1.Model                  `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
-	Copies        []*ListModelsResponse_Copy `protobuf:"bytes,2,rep,name=copies,proto3" json:"copies,omitempty"`
-	Active        bool                       `protobuf:"varint,3,opt,name=active,proto3" json:"active,omitempty"`
-	Target        bool                       `protobuf:"varint,4,opt,name=target,proto3" json:"target,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state  protoimpl.MessageState     `protogen:"open.v1"`
+	Model  *v1.Model                  `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
+	Copies []*ListModelsResponse_Copy `protobuf:"bytes,2,rep,name=copies,proto3" json:"copies,omitempty"`
+	Active bool                       `protobuf:"varint,3,opt,name=active,proto3" json:"active,omitempty"`
+	Target bool                       `protobuf:"varint,4,opt,name=target,proto3" json:"target,omitempty"`
+	// Why an annotation of the model is not followed; the last good value is.
+	AnnotationFaults []string `protobuf:"bytes,5,rep,name=annotation_faults,json=annotationFaults,proto3" json:"annotation_faults,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *ListModelsResponse_Model) Reset() {
 	*x = ListModelsResponse_Model{}
-	mi := &file_admin_v1_admin_proto_msgTypes[20]
+	mi := &file_admin_v1_admin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1193,7 +1301,7 @@ func (x *ListModelsResponse_Model) String() string {
 func (*ListModelsResponse_Model) ProtoMessage() {}
 
 func (x *ListModelsResponse_Model) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[20]
+	mi := &file_admin_v1_admin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1237,6 +1345,13 @@ func (x *ListModelsResponse_Model) GetTarget() bool {
 	return false
 }
 
+func (x *ListModelsResponse_Model) GetAnnotationFaults() []string {
+	if x != nil {
+		return x.AnnotationFaults
+	}
+	return nil
+}
+
 type ListHostsResponse_Host struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	Hello          *v1.Hello              `protobuf:"bytes,1,opt,name=hello,proto3" json:"hello,omitempty"`
@@ -1246,13 +1361,15 @@ type ListHostsResponse_Host struct {
 	RuntimeState   v1.RuntimeState        `protobuf:"varint,5,opt,name=runtime_state,json=runtimeState,proto3,enum=wasmesh.sync.v1.RuntimeState" json:"runtime_state,omitempty"`
 	RuntimeMessage string                 `protobuf:"bytes,6,opt,name=runtime_message,json=runtimeMessage,proto3" json:"runtime_message,omitempty"`
 	CopiesLoaded   uint32                 `protobuf:"varint,7,opt,name=copies_loaded,json=copiesLoaded,proto3" json:"copies_loaded,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// While it leaves.
+	Draining      *v1.Draining `protobuf:"bytes,8,opt,name=draining,proto3" json:"draining,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListHostsResponse_Host) Reset() {
 	*x = ListHostsResponse_Host{}
-	mi := &file_admin_v1_admin_proto_msgTypes[21]
+	mi := &file_admin_v1_admin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1264,7 +1381,7 @@ func (x *ListHostsResponse_Host) String() string {
 func (*ListHostsResponse_Host) ProtoMessage() {}
 
 func (x *ListHostsResponse_Host) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[21]
+	mi := &file_admin_v1_admin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1329,6 +1446,13 @@ func (x *ListHostsResponse_Host) GetCopiesLoaded() uint32 {
 	return 0
 }
 
+func (x *ListHostsResponse_Host) GetDraining() *v1.Draining {
+	if x != nil {
+		return x.Draining
+	}
+	return nil
+}
+
 type ListEventsResponse_Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "Normal" or "Warning", as Kubernetes has it.
@@ -1344,7 +1468,7 @@ type ListEventsResponse_Event struct {
 
 func (x *ListEventsResponse_Event) Reset() {
 	*x = ListEventsResponse_Event{}
-	mi := &file_admin_v1_admin_proto_msgTypes[22]
+	mi := &file_admin_v1_admin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1356,7 +1480,7 @@ func (x *ListEventsResponse_Event) String() string {
 func (*ListEventsResponse_Event) ProtoMessage() {}
 
 func (x *ListEventsResponse_Event) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[22]
+	mi := &file_admin_v1_admin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1417,7 +1541,7 @@ type RuntimePlan_EnvVar struct {
 
 func (x *RuntimePlan_EnvVar) Reset() {
 	*x = RuntimePlan_EnvVar{}
-	mi := &file_admin_v1_admin_proto_msgTypes[23]
+	mi := &file_admin_v1_admin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1429,7 +1553,7 @@ func (x *RuntimePlan_EnvVar) String() string {
 func (*RuntimePlan_EnvVar) ProtoMessage() {}
 
 func (x *RuntimePlan_EnvVar) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[23]
+	mi := &file_admin_v1_admin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1480,7 +1604,7 @@ type ListPoliciesResponse_Policy struct {
 
 func (x *ListPoliciesResponse_Policy) Reset() {
 	*x = ListPoliciesResponse_Policy{}
-	mi := &file_admin_v1_admin_proto_msgTypes[24]
+	mi := &file_admin_v1_admin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1492,7 +1616,7 @@ func (x *ListPoliciesResponse_Policy) String() string {
 func (*ListPoliciesResponse_Policy) ProtoMessage() {}
 
 func (x *ListPoliciesResponse_Policy) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[24]
+	mi := &file_admin_v1_admin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1505,7 +1629,7 @@ func (x *ListPoliciesResponse_Policy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPoliciesResponse_Policy.ProtoReflect.Descriptor instead.
 func (*ListPoliciesResponse_Policy) Descriptor() ([]byte, []int) {
-	return file_admin_v1_admin_proto_rawDescGZIP(), []int{14, 0}
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{16, 0}
 }
 
 func (x *ListPoliciesResponse_Policy) GetName() string {
@@ -1581,7 +1705,7 @@ type ListPoliciesResponse_HostState struct {
 
 func (x *ListPoliciesResponse_HostState) Reset() {
 	*x = ListPoliciesResponse_HostState{}
-	mi := &file_admin_v1_admin_proto_msgTypes[25]
+	mi := &file_admin_v1_admin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1593,7 +1717,7 @@ func (x *ListPoliciesResponse_HostState) String() string {
 func (*ListPoliciesResponse_HostState) ProtoMessage() {}
 
 func (x *ListPoliciesResponse_HostState) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[25]
+	mi := &file_admin_v1_admin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1606,7 +1730,7 @@ func (x *ListPoliciesResponse_HostState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPoliciesResponse_HostState.ProtoReflect.Descriptor instead.
 func (*ListPoliciesResponse_HostState) Descriptor() ([]byte, []int) {
-	return file_admin_v1_admin_proto_rawDescGZIP(), []int{14, 1}
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{16, 1}
 }
 
 func (x *ListPoliciesResponse_HostState) GetHostId() string {
@@ -1640,7 +1764,7 @@ type ListPoliciesResponse_Hook struct {
 
 func (x *ListPoliciesResponse_Hook) Reset() {
 	*x = ListPoliciesResponse_Hook{}
-	mi := &file_admin_v1_admin_proto_msgTypes[26]
+	mi := &file_admin_v1_admin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1652,7 +1776,7 @@ func (x *ListPoliciesResponse_Hook) String() string {
 func (*ListPoliciesResponse_Hook) ProtoMessage() {}
 
 func (x *ListPoliciesResponse_Hook) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[26]
+	mi := &file_admin_v1_admin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1665,7 +1789,7 @@ func (x *ListPoliciesResponse_Hook) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPoliciesResponse_Hook.ProtoReflect.Descriptor instead.
 func (*ListPoliciesResponse_Hook) Descriptor() ([]byte, []int) {
-	return file_admin_v1_admin_proto_rawDescGZIP(), []int{14, 2}
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{16, 2}
 }
 
 func (x *ListPoliciesResponse_Hook) GetHook() string {
@@ -1724,20 +1848,21 @@ const file_admin_v1_admin_proto_rawDesc = "" +
 	"\bwarnings\x18\x02 \x03(\tR\bwarnings\"G\n" +
 	"\x11ListModelsRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x14\n" +
-	"\x05alias\x18\x02 \x01(\tR\x05alias\"\xcf\x02\n" +
+	"\x05alias\x18\x02 \x01(\tR\x05alias\"\xfc\x02\n" +
 	"\x12ListModelsResponse\x12B\n" +
 	"\x06models\x18\x01 \x03(\v2*.wasmesh.admin.v1.ListModelsResponse.ModelR\x06models\x1aJ\n" +
 	"\x04Copy\x12\x17\n" +
 	"\ahost_id\x18\x01 \x01(\tR\x06hostId\x12)\n" +
-	"\x04copy\x18\x02 \x01(\v2\x15.wasmesh.sync.v1.CopyR\x04copy\x1a\xa8\x01\n" +
+	"\x04copy\x18\x02 \x01(\v2\x15.wasmesh.sync.v1.CopyR\x04copy\x1a\xd5\x01\n" +
 	"\x05Model\x12,\n" +
 	"\x05model\x18\x01 \x01(\v2\x16.wasmesh.sync.v1.ModelR\x05model\x12A\n" +
 	"\x06copies\x18\x02 \x03(\v2).wasmesh.admin.v1.ListModelsResponse.CopyR\x06copies\x12\x16\n" +
 	"\x06active\x18\x03 \x01(\bR\x06active\x12\x16\n" +
-	"\x06target\x18\x04 \x01(\bR\x06target\"\x12\n" +
-	"\x10ListHostsRequest\"\x95\x03\n" +
+	"\x06target\x18\x04 \x01(\bR\x06target\x12+\n" +
+	"\x11annotation_faults\x18\x05 \x03(\tR\x10annotationFaults\"\x12\n" +
+	"\x10ListHostsRequest\"\xcc\x03\n" +
 	"\x11ListHostsResponse\x12>\n" +
-	"\x05hosts\x18\x01 \x03(\v2(.wasmesh.admin.v1.ListHostsResponse.HostR\x05hosts\x1a\xbf\x02\n" +
+	"\x05hosts\x18\x01 \x03(\v2(.wasmesh.admin.v1.ListHostsResponse.HostR\x05hosts\x1a\xf6\x02\n" +
 	"\x04Host\x12,\n" +
 	"\x05hello\x18\x01 \x01(\v2\x16.wasmesh.sync.v1.HelloR\x05hello\x12\x1c\n" +
 	"\tconnected\x18\x02 \x01(\bR\tconnected\x12.\n" +
@@ -1745,7 +1870,8 @@ const file_admin_v1_admin_proto_rawDesc = "" +
 	"\x04load\x18\x04 \x01(\v2\x15.wasmesh.sync.v1.LoadR\x04load\x12B\n" +
 	"\rruntime_state\x18\x05 \x01(\x0e2\x1d.wasmesh.sync.v1.RuntimeStateR\fruntimeState\x12'\n" +
 	"\x0fruntime_message\x18\x06 \x01(\tR\x0eruntimeMessage\x12#\n" +
-	"\rcopies_loaded\x18\a \x01(\rR\fcopiesLoaded\"Y\n" +
+	"\rcopies_loaded\x18\a \x01(\rR\fcopiesLoaded\x125\n" +
+	"\bdraining\x18\b \x01(\v2\x19.wasmesh.sync.v1.DrainingR\bdraining\"Y\n" +
 	"\x11ListEventsRequest\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x12\n" +
@@ -1778,7 +1904,14 @@ const file_admin_v1_admin_proto_rawDesc = "" +
 	"\breplicas\x18\f \x01(\rR\breplicas\x1a2\n" +
 	"\x06EnvVar\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value\"\x15\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"J\n" +
+	"\x10DrainHostRequest\x12\x17\n" +
+	"\ahost_id\x18\x01 \x01(\tR\x06hostId\x12\x1d\n" +
+	"\n" +
+	"timeout_ms\x18\x02 \x01(\x03R\ttimeoutMs\"^\n" +
+	"\x11DrainHostResponse\x125\n" +
+	"\bdraining\x18\x01 \x01(\v2\x19.wasmesh.sync.v1.DrainingR\bdraining\x12\x12\n" +
+	"\x04left\x18\x02 \x01(\bR\x04left\"\x15\n" +
 	"\x13ListPoliciesRequest\"\xf9\x05\n" +
 	"\x14ListPoliciesResponse\x12I\n" +
 	"\bpolicies\x18\x01 \x03(\v2-.wasmesh.admin.v1.ListPoliciesResponse.PolicyR\bpolicies\x12A\n" +
@@ -1826,7 +1959,7 @@ const file_admin_v1_admin_proto_rawDesc = "" +
 	"\x14POLICY_PHASE_INVALID\x10\x04\x12\x19\n" +
 	"\x15POLICY_PHASE_CONFLICT\x10\x05\x12\x1c\n" +
 	"\x18POLICY_PHASE_ROLLED_BACK\x10\x06\x12\x1a\n" +
-	"\x16POLICY_PHASE_SUSPENDED\x10\a2\xe5\x06\n" +
+	"\x16POLICY_PHASE_SUSPENDED\x10\a2\xbf\a\n" +
 	"\fAdminService\x12\\\n" +
 	"\vListObjects\x12$.wasmesh.admin.v1.ListObjectsRequest\x1a%.wasmesh.admin.v1.ListObjectsResponse\"\x00\x12a\n" +
 	"\fWatchObjects\x12%.wasmesh.admin.v1.WatchObjectsRequest\x1a&.wasmesh.admin.v1.WatchObjectsResponse\"\x000\x01\x12Y\n" +
@@ -1837,7 +1970,8 @@ const file_admin_v1_admin_proto_rawDesc = "" +
 	"ListEvents\x12#.wasmesh.admin.v1.ListEventsRequest\x1a$.wasmesh.admin.v1.ListEventsResponse\"\x00\x12X\n" +
 	"\tWatchPlan\x12\".wasmesh.admin.v1.WatchPlanRequest\x1a#.wasmesh.admin.v1.WatchPlanResponse\"\x000\x01\x12_\n" +
 	"\fListPolicies\x12%.wasmesh.admin.v1.ListPoliciesRequest\x1a&.wasmesh.admin.v1.ListPoliciesResponse\"\x00\x12e\n" +
-	"\x0eRollbackPolicy\x12'.wasmesh.admin.v1.RollbackPolicyRequest\x1a(.wasmesh.admin.v1.RollbackPolicyResponse\"\x00\x12d\n" +
+	"\x0eRollbackPolicy\x12'.wasmesh.admin.v1.RollbackPolicyRequest\x1a(.wasmesh.admin.v1.RollbackPolicyResponse\"\x00\x12X\n" +
+	"\tDrainHost\x12\".wasmesh.admin.v1.DrainHostRequest\x1a#.wasmesh.admin.v1.DrainHostResponse\"\x000\x01\x12d\n" +
 	"\rListDecisions\x12&.wasmesh.admin.v1.ListDecisionsRequest\x1a'.wasmesh.admin.v1.ListDecisionsResponse\"\x000\x01B7Z5github.com/wasmesh/wasmesh/sdk/proto/admin/v1;adminv1b\x06proto3"
 
 var (
@@ -1853,7 +1987,7 @@ func file_admin_v1_admin_proto_rawDescGZIP() []byte {
 }
 
 var file_admin_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_admin_v1_admin_proto_goTypes = []any{
 	(PolicyPhase)(0),                       // 0: wasmesh.admin.v1.PolicyPhase
 	(*ListObjectsRequest)(nil),             // 1: wasmesh.admin.v1.ListObjectsRequest
@@ -1869,73 +2003,80 @@ var file_admin_v1_admin_proto_goTypes = []any{
 	(*WatchPlanRequest)(nil),               // 11: wasmesh.admin.v1.WatchPlanRequest
 	(*WatchPlanResponse)(nil),              // 12: wasmesh.admin.v1.WatchPlanResponse
 	(*RuntimePlan)(nil),                    // 13: wasmesh.admin.v1.RuntimePlan
-	(*ListPoliciesRequest)(nil),            // 14: wasmesh.admin.v1.ListPoliciesRequest
-	(*ListPoliciesResponse)(nil),           // 15: wasmesh.admin.v1.ListPoliciesResponse
-	(*RollbackPolicyRequest)(nil),          // 16: wasmesh.admin.v1.RollbackPolicyRequest
-	(*RollbackPolicyResponse)(nil),         // 17: wasmesh.admin.v1.RollbackPolicyResponse
-	(*ListDecisionsRequest)(nil),           // 18: wasmesh.admin.v1.ListDecisionsRequest
-	(*ListDecisionsResponse)(nil),          // 19: wasmesh.admin.v1.ListDecisionsResponse
-	(*ListModelsResponse_Copy)(nil),        // 20: wasmesh.admin.v1.ListModelsResponse.Copy
-	(*ListModelsResponse_Model)(nil),       // 21: wasmesh.admin.v1.ListModelsResponse.Model
-	(*ListHostsResponse_Host)(nil),         // 22: wasmesh.admin.v1.ListHostsResponse.Host
-	(*ListEventsResponse_Event)(nil),       // 23: wasmesh.admin.v1.ListEventsResponse.Event
-	(*RuntimePlan_EnvVar)(nil),             // 24: wasmesh.admin.v1.RuntimePlan.EnvVar
-	(*ListPoliciesResponse_Policy)(nil),    // 25: wasmesh.admin.v1.ListPoliciesResponse.Policy
-	(*ListPoliciesResponse_HostState)(nil), // 26: wasmesh.admin.v1.ListPoliciesResponse.HostState
-	(*ListPoliciesResponse_Hook)(nil),      // 27: wasmesh.admin.v1.ListPoliciesResponse.Hook
-	(*v1.Decision)(nil),                    // 28: wasmesh.sync.v1.Decision
-	(*v1.Copy)(nil),                        // 29: wasmesh.sync.v1.Copy
-	(*v1.Model)(nil),                       // 30: wasmesh.sync.v1.Model
-	(*v1.Hello)(nil),                       // 31: wasmesh.sync.v1.Hello
-	(*v1.Version)(nil),                     // 32: wasmesh.sync.v1.Version
-	(*v1.Load)(nil),                        // 33: wasmesh.sync.v1.Load
-	(v1.RuntimeState)(0),                   // 34: wasmesh.sync.v1.RuntimeState
-	(*v1.Generation)(nil),                  // 35: wasmesh.sync.v1.Generation
-	(*v1.PolicyReport_Entry)(nil),          // 36: wasmesh.sync.v1.PolicyReport.Entry
+	(*DrainHostRequest)(nil),               // 14: wasmesh.admin.v1.DrainHostRequest
+	(*DrainHostResponse)(nil),              // 15: wasmesh.admin.v1.DrainHostResponse
+	(*ListPoliciesRequest)(nil),            // 16: wasmesh.admin.v1.ListPoliciesRequest
+	(*ListPoliciesResponse)(nil),           // 17: wasmesh.admin.v1.ListPoliciesResponse
+	(*RollbackPolicyRequest)(nil),          // 18: wasmesh.admin.v1.RollbackPolicyRequest
+	(*RollbackPolicyResponse)(nil),         // 19: wasmesh.admin.v1.RollbackPolicyResponse
+	(*ListDecisionsRequest)(nil),           // 20: wasmesh.admin.v1.ListDecisionsRequest
+	(*ListDecisionsResponse)(nil),          // 21: wasmesh.admin.v1.ListDecisionsResponse
+	(*ListModelsResponse_Copy)(nil),        // 22: wasmesh.admin.v1.ListModelsResponse.Copy
+	(*ListModelsResponse_Model)(nil),       // 23: wasmesh.admin.v1.ListModelsResponse.Model
+	(*ListHostsResponse_Host)(nil),         // 24: wasmesh.admin.v1.ListHostsResponse.Host
+	(*ListEventsResponse_Event)(nil),       // 25: wasmesh.admin.v1.ListEventsResponse.Event
+	(*RuntimePlan_EnvVar)(nil),             // 26: wasmesh.admin.v1.RuntimePlan.EnvVar
+	(*ListPoliciesResponse_Policy)(nil),    // 27: wasmesh.admin.v1.ListPoliciesResponse.Policy
+	(*ListPoliciesResponse_HostState)(nil), // 28: wasmesh.admin.v1.ListPoliciesResponse.HostState
+	(*ListPoliciesResponse_Hook)(nil),      // 29: wasmesh.admin.v1.ListPoliciesResponse.Hook
+	(*v1.Draining)(nil),                    // 30: wasmesh.sync.v1.Draining
+	(*v1.Decision)(nil),                    // 31: wasmesh.sync.v1.Decision
+	(*v1.Copy)(nil),                        // 32: wasmesh.sync.v1.Copy
+	(*v1.Model)(nil),                       // 33: wasmesh.sync.v1.Model
+	(*v1.Hello)(nil),                       // 34: wasmesh.sync.v1.Hello
+	(*v1.Version)(nil),                     // 35: wasmesh.sync.v1.Version
+	(*v1.Load)(nil),                        // 36: wasmesh.sync.v1.Load
+	(v1.RuntimeState)(0),                   // 37: wasmesh.sync.v1.RuntimeState
+	(*v1.Generation)(nil),                  // 38: wasmesh.sync.v1.Generation
+	(*v1.PolicyReport_Entry)(nil),          // 39: wasmesh.sync.v1.PolicyReport.Entry
 }
 var file_admin_v1_admin_proto_depIdxs = []int32{
-	21, // 0: wasmesh.admin.v1.ListModelsResponse.models:type_name -> wasmesh.admin.v1.ListModelsResponse.Model
-	22, // 1: wasmesh.admin.v1.ListHostsResponse.hosts:type_name -> wasmesh.admin.v1.ListHostsResponse.Host
-	23, // 2: wasmesh.admin.v1.ListEventsResponse.events:type_name -> wasmesh.admin.v1.ListEventsResponse.Event
+	23, // 0: wasmesh.admin.v1.ListModelsResponse.models:type_name -> wasmesh.admin.v1.ListModelsResponse.Model
+	24, // 1: wasmesh.admin.v1.ListHostsResponse.hosts:type_name -> wasmesh.admin.v1.ListHostsResponse.Host
+	25, // 2: wasmesh.admin.v1.ListEventsResponse.events:type_name -> wasmesh.admin.v1.ListEventsResponse.Event
 	13, // 3: wasmesh.admin.v1.WatchPlanResponse.runtimes:type_name -> wasmesh.admin.v1.RuntimePlan
-	24, // 4: wasmesh.admin.v1.RuntimePlan.env:type_name -> wasmesh.admin.v1.RuntimePlan.EnvVar
-	25, // 5: wasmesh.admin.v1.ListPoliciesResponse.policies:type_name -> wasmesh.admin.v1.ListPoliciesResponse.Policy
-	27, // 6: wasmesh.admin.v1.ListPoliciesResponse.hooks:type_name -> wasmesh.admin.v1.ListPoliciesResponse.Hook
-	28, // 7: wasmesh.admin.v1.ListDecisionsResponse.decisions:type_name -> wasmesh.sync.v1.Decision
-	29, // 8: wasmesh.admin.v1.ListModelsResponse.Copy.copy:type_name -> wasmesh.sync.v1.Copy
-	30, // 9: wasmesh.admin.v1.ListModelsResponse.Model.model:type_name -> wasmesh.sync.v1.Model
-	20, // 10: wasmesh.admin.v1.ListModelsResponse.Model.copies:type_name -> wasmesh.admin.v1.ListModelsResponse.Copy
-	31, // 11: wasmesh.admin.v1.ListHostsResponse.Host.hello:type_name -> wasmesh.sync.v1.Hello
-	32, // 12: wasmesh.admin.v1.ListHostsResponse.Host.acked:type_name -> wasmesh.sync.v1.Version
-	33, // 13: wasmesh.admin.v1.ListHostsResponse.Host.load:type_name -> wasmesh.sync.v1.Load
-	34, // 14: wasmesh.admin.v1.ListHostsResponse.Host.runtime_state:type_name -> wasmesh.sync.v1.RuntimeState
-	0,  // 15: wasmesh.admin.v1.ListPoliciesResponse.Policy.phase:type_name -> wasmesh.admin.v1.PolicyPhase
-	35, // 16: wasmesh.admin.v1.ListPoliciesResponse.Policy.generation:type_name -> wasmesh.sync.v1.Generation
-	26, // 17: wasmesh.admin.v1.ListPoliciesResponse.Policy.host_states:type_name -> wasmesh.admin.v1.ListPoliciesResponse.HostState
-	36, // 18: wasmesh.admin.v1.ListPoliciesResponse.HostState.entry:type_name -> wasmesh.sync.v1.PolicyReport.Entry
-	1,  // 19: wasmesh.admin.v1.AdminService.ListObjects:input_type -> wasmesh.admin.v1.ListObjectsRequest
-	3,  // 20: wasmesh.admin.v1.AdminService.WatchObjects:input_type -> wasmesh.admin.v1.WatchObjectsRequest
-	5,  // 21: wasmesh.admin.v1.AdminService.ListModels:input_type -> wasmesh.admin.v1.ListModelsRequest
-	7,  // 22: wasmesh.admin.v1.AdminService.ListHosts:input_type -> wasmesh.admin.v1.ListHostsRequest
-	9,  // 23: wasmesh.admin.v1.AdminService.ListEvents:input_type -> wasmesh.admin.v1.ListEventsRequest
-	11, // 24: wasmesh.admin.v1.AdminService.WatchPlan:input_type -> wasmesh.admin.v1.WatchPlanRequest
-	14, // 25: wasmesh.admin.v1.AdminService.ListPolicies:input_type -> wasmesh.admin.v1.ListPoliciesRequest
-	16, // 26: wasmesh.admin.v1.AdminService.RollbackPolicy:input_type -> wasmesh.admin.v1.RollbackPolicyRequest
-	18, // 27: wasmesh.admin.v1.AdminService.ListDecisions:input_type -> wasmesh.admin.v1.ListDecisionsRequest
-	2,  // 28: wasmesh.admin.v1.AdminService.ListObjects:output_type -> wasmesh.admin.v1.ListObjectsResponse
-	4,  // 29: wasmesh.admin.v1.AdminService.WatchObjects:output_type -> wasmesh.admin.v1.WatchObjectsResponse
-	6,  // 30: wasmesh.admin.v1.AdminService.ListModels:output_type -> wasmesh.admin.v1.ListModelsResponse
-	8,  // 31: wasmesh.admin.v1.AdminService.ListHosts:output_type -> wasmesh.admin.v1.ListHostsResponse
-	10, // 32: wasmesh.admin.v1.AdminService.ListEvents:output_type -> wasmesh.admin.v1.ListEventsResponse
-	12, // 33: wasmesh.admin.v1.AdminService.WatchPlan:output_type -> wasmesh.admin.v1.WatchPlanResponse
-	15, // 34: wasmesh.admin.v1.AdminService.ListPolicies:output_type -> wasmesh.admin.v1.ListPoliciesResponse
-	17, // 35: wasmesh.admin.v1.AdminService.RollbackPolicy:output_type -> wasmesh.admin.v1.RollbackPolicyResponse
-	19, // 36: wasmesh.admin.v1.AdminService.ListDecisions:output_type -> wasmesh.admin.v1.ListDecisionsResponse
-	28, // [28:37] is the sub-list for method output_type
-	19, // [19:28] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	26, // 4: wasmesh.admin.v1.RuntimePlan.env:type_name -> wasmesh.admin.v1.RuntimePlan.EnvVar
+	30, // 5: wasmesh.admin.v1.DrainHostResponse.draining:type_name -> wasmesh.sync.v1.Draining
+	27, // 6: wasmesh.admin.v1.ListPoliciesResponse.policies:type_name -> wasmesh.admin.v1.ListPoliciesResponse.Policy
+	29, // 7: wasmesh.admin.v1.ListPoliciesResponse.hooks:type_name -> wasmesh.admin.v1.ListPoliciesResponse.Hook
+	31, // 8: wasmesh.admin.v1.ListDecisionsResponse.decisions:type_name -> wasmesh.sync.v1.Decision
+	32, // 9: wasmesh.admin.v1.ListModelsResponse.Copy.copy:type_name -> wasmesh.sync.v1.Copy
+	33, // 10: wasmesh.admin.v1.ListModelsResponse.Model.model:type_name -> wasmesh.sync.v1.Model
+	22, // 11: wasmesh.admin.v1.ListModelsResponse.Model.copies:type_name -> wasmesh.admin.v1.ListModelsResponse.Copy
+	34, // 12: wasmesh.admin.v1.ListHostsResponse.Host.hello:type_name -> wasmesh.sync.v1.Hello
+	35, // 13: wasmesh.admin.v1.ListHostsResponse.Host.acked:type_name -> wasmesh.sync.v1.Version
+	36, // 14: wasmesh.admin.v1.ListHostsResponse.Host.load:type_name -> wasmesh.sync.v1.Load
+	37, // 15: wasmesh.admin.v1.ListHostsResponse.Host.runtime_state:type_name -> wasmesh.sync.v1.RuntimeState
+	30, // 16: wasmesh.admin.v1.ListHostsResponse.Host.draining:type_name -> wasmesh.sync.v1.Draining
+	0,  // 17: wasmesh.admin.v1.ListPoliciesResponse.Policy.phase:type_name -> wasmesh.admin.v1.PolicyPhase
+	38, // 18: wasmesh.admin.v1.ListPoliciesResponse.Policy.generation:type_name -> wasmesh.sync.v1.Generation
+	28, // 19: wasmesh.admin.v1.ListPoliciesResponse.Policy.host_states:type_name -> wasmesh.admin.v1.ListPoliciesResponse.HostState
+	39, // 20: wasmesh.admin.v1.ListPoliciesResponse.HostState.entry:type_name -> wasmesh.sync.v1.PolicyReport.Entry
+	1,  // 21: wasmesh.admin.v1.AdminService.ListObjects:input_type -> wasmesh.admin.v1.ListObjectsRequest
+	3,  // 22: wasmesh.admin.v1.AdminService.WatchObjects:input_type -> wasmesh.admin.v1.WatchObjectsRequest
+	5,  // 23: wasmesh.admin.v1.AdminService.ListModels:input_type -> wasmesh.admin.v1.ListModelsRequest
+	7,  // 24: wasmesh.admin.v1.AdminService.ListHosts:input_type -> wasmesh.admin.v1.ListHostsRequest
+	9,  // 25: wasmesh.admin.v1.AdminService.ListEvents:input_type -> wasmesh.admin.v1.ListEventsRequest
+	11, // 26: wasmesh.admin.v1.AdminService.WatchPlan:input_type -> wasmesh.admin.v1.WatchPlanRequest
+	16, // 27: wasmesh.admin.v1.AdminService.ListPolicies:input_type -> wasmesh.admin.v1.ListPoliciesRequest
+	18, // 28: wasmesh.admin.v1.AdminService.RollbackPolicy:input_type -> wasmesh.admin.v1.RollbackPolicyRequest
+	14, // 29: wasmesh.admin.v1.AdminService.DrainHost:input_type -> wasmesh.admin.v1.DrainHostRequest
+	20, // 30: wasmesh.admin.v1.AdminService.ListDecisions:input_type -> wasmesh.admin.v1.ListDecisionsRequest
+	2,  // 31: wasmesh.admin.v1.AdminService.ListObjects:output_type -> wasmesh.admin.v1.ListObjectsResponse
+	4,  // 32: wasmesh.admin.v1.AdminService.WatchObjects:output_type -> wasmesh.admin.v1.WatchObjectsResponse
+	6,  // 33: wasmesh.admin.v1.AdminService.ListModels:output_type -> wasmesh.admin.v1.ListModelsResponse
+	8,  // 34: wasmesh.admin.v1.AdminService.ListHosts:output_type -> wasmesh.admin.v1.ListHostsResponse
+	10, // 35: wasmesh.admin.v1.AdminService.ListEvents:output_type -> wasmesh.admin.v1.ListEventsResponse
+	12, // 36: wasmesh.admin.v1.AdminService.WatchPlan:output_type -> wasmesh.admin.v1.WatchPlanResponse
+	17, // 37: wasmesh.admin.v1.AdminService.ListPolicies:output_type -> wasmesh.admin.v1.ListPoliciesResponse
+	19, // 38: wasmesh.admin.v1.AdminService.RollbackPolicy:output_type -> wasmesh.admin.v1.RollbackPolicyResponse
+	15, // 39: wasmesh.admin.v1.AdminService.DrainHost:output_type -> wasmesh.admin.v1.DrainHostResponse
+	21, // 40: wasmesh.admin.v1.AdminService.ListDecisions:output_type -> wasmesh.admin.v1.ListDecisionsResponse
+	31, // [31:41] is the sub-list for method output_type
+	21, // [21:31] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_admin_v1_admin_proto_init() }
@@ -1949,7 +2090,7 @@ func file_admin_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_admin_v1_admin_proto_rawDesc), len(file_admin_v1_admin_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   27,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

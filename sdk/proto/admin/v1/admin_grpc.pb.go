@@ -30,6 +30,7 @@ const (
 	AdminService_WatchPlan_FullMethodName      = "/wasmesh.admin.v1.AdminService/WatchPlan"
 	AdminService_ListPolicies_FullMethodName   = "/wasmesh.admin.v1.AdminService/ListPolicies"
 	AdminService_RollbackPolicy_FullMethodName = "/wasmesh.admin.v1.AdminService/RollbackPolicy"
+	AdminService_DrainHost_FullMethodName      = "/wasmesh.admin.v1.AdminService/DrainHost"
 	AdminService_ListDecisions_FullMethodName  = "/wasmesh.admin.v1.AdminService/ListDecisions"
 )
 
@@ -55,6 +56,9 @@ type AdminServiceClient interface {
 	// RollbackPolicy has a hook decided by what decided it before, until its ConfigMap changes. FAILED_PRECONDITION: there
 	// is nothing before it.
 	RollbackPolicy(ctx context.Context, in *RollbackPolicyRequest, opts ...grpc.CallOption) (*RollbackPolicyResponse, error)
+	// DrainHost has a host hand its copies over to others and leave, and tells how far it is until it has left. NOT_FOUND:
+	// no such host is connected.
+	DrainHost(ctx context.Context, in *DrainHostRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DrainHostResponse], error)
 	// ListDecisions answers recorded decisions of all hosts and of the controller, newest first within each.
 	ListDecisions(ctx context.Context, in *ListDecisionsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListDecisionsResponse], error)
 }
@@ -165,9 +169,28 @@ func (c *adminServiceClient) RollbackPolicy(ctx context.Context, in *RollbackPol
 	return out, nil
 }
 
+func (c *adminServiceClient) DrainHost(ctx context.Context, in *DrainHostRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DrainHostResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &AdminService_ServiceDesc.Streams[2], AdminService_DrainHost_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[DrainHostRequest, DrainHostResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AdminService_DrainHostClient = grpc.ServerStreamingClient[DrainHostResponse]
+
 func (c *adminServiceClient) ListDecisions(ctx context.Context, in *ListDecisionsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListDecisionsResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &AdminService_ServiceDesc.Streams[2], AdminService_ListDecisions_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &AdminService_ServiceDesc.Streams[3], AdminService_ListDecisions_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -206,6 +229,9 @@ type AdminServiceServer interface {
 	// RollbackPolicy has a hook decided by what decided it before, until its ConfigMap changes. FAILED_PRECONDITION: there
 	// is nothing before it.
 	RollbackPolicy(context.Context, *RollbackPolicyRequest) (*RollbackPolicyResponse, error)
+	// DrainHost has a host hand its copies over to others and leave, and tells how far it is until it has left. NOT_FOUND:
+	// no such host is connected.
+	DrainHost(*DrainHostRequest, grpc.ServerStreamingServer[DrainHostResponse]) error
 	// ListDecisions answers recorded decisions of all hosts and of the controller, newest first within each.
 	ListDecisions(*ListDecisionsRequest, grpc.ServerStreamingServer[ListDecisionsResponse]) error
 	mustEmbedUnimplementedAdminServiceServer()
@@ -241,6 +267,9 @@ func (UnimplementedAdminServiceServer) ListPolicies(context.Context, *ListPolici
 }
 func (UnimplementedAdminServiceServer) RollbackPolicy(context.Context, *RollbackPolicyRequest) (*RollbackPolicyResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RollbackPolicy not implemented")
+}
+func (UnimplementedAdminServiceServer) DrainHost(*DrainHostRequest, grpc.ServerStreamingServer[DrainHostResponse]) error {
+	return status.Error(codes.Unimplemented, "method DrainHost not implemented")
 }
 func (UnimplementedAdminServiceServer) ListDecisions(*ListDecisionsRequest, grpc.ServerStreamingServer[ListDecisionsResponse]) error {
 	return status.Error(codes.Unimplemented, "method ListDecisions not implemented")
@@ -396,6 +425,17 @@ func _AdminService_RollbackPolicy_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_DrainHost_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(DrainHostRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AdminServiceServer).DrainHost(m, &grpc.GenericServerStream[DrainHostRequest, DrainHostResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AdminService_DrainHostServer = grpc.ServerStreamingServer[DrainHostResponse]
+
 func _AdminService_ListDecisions_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(ListDecisionsRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -448,6 +488,11 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "WatchPlan",
 			Handler:       _AdminService_WatchPlan_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "DrainHost",
+			Handler:       _AdminService_DrainHost_Handler,
 			ServerStreams: true,
 		},
 		{

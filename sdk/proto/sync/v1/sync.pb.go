@@ -665,8 +665,14 @@ type Hello struct {
 	MetricsAddress  string     `protobuf:"bytes,8,opt,name=metrics_address,json=metricsAddress,proto3" json:"metrics_address,omitempty"`
 	Capacity        *Resources `protobuf:"bytes,9,opt,name=capacity,proto3" json:"capacity,omitempty"`
 	SoftwareVersion string     `protobuf:"bytes,10,opt,name=software_version,json=softwareVersion,proto3" json:"software_version,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// host:port that other hosts of the mesh use: requests and calls, and gossip; empty for a host that is alone.
+	PeerAddress   string `protobuf:"bytes,11,opt,name=peer_address,json=peerAddress,proto3" json:"peer_address,omitempty"`
+	GossipAddress string `protobuf:"bytes,12,opt,name=gossip_address,json=gossipAddress,proto3" json:"gossip_address,omitempty"`
+	Zone          string `protobuf:"bytes,13,opt,name=zone,proto3" json:"zone,omitempty"`
+	// It routes and waits, and never holds copies; runtime is empty.
+	Gateway       bool `protobuf:"varint,14,opt,name=gateway,proto3" json:"gateway,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Hello) Reset() {
@@ -767,6 +773,34 @@ func (x *Hello) GetSoftwareVersion() string {
 		return x.SoftwareVersion
 	}
 	return ""
+}
+
+func (x *Hello) GetPeerAddress() string {
+	if x != nil {
+		return x.PeerAddress
+	}
+	return ""
+}
+
+func (x *Hello) GetGossipAddress() string {
+	if x != nil {
+		return x.GossipAddress
+	}
+	return ""
+}
+
+func (x *Hello) GetZone() string {
+	if x != nil {
+		return x.Zone
+	}
+	return ""
+}
+
+func (x *Hello) GetGateway() bool {
+	if x != nil {
+		return x.Gateway
+	}
+	return false
 }
 
 // The host has applied every row up to this version.
@@ -873,8 +907,10 @@ type Report struct {
 	RuntimeState    RuntimeState `protobuf:"varint,7,opt,name=runtime_state,json=runtimeState,proto3,enum=wasmesh.sync.v1.RuntimeState" json:"runtime_state,omitempty"`
 	// Why the runtime is not ready, for people.
 	RuntimeMessage string `protobuf:"bytes,8,opt,name=runtime_message,json=runtimeMessage,proto3" json:"runtime_message,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Set while the host hands its copies over, and after.
+	Draining      *Draining `protobuf:"bytes,9,opt,name=draining,proto3" json:"draining,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Report) Reset() {
@@ -963,6 +999,100 @@ func (x *Report) GetRuntimeMessage() string {
 	return ""
 }
 
+func (x *Report) GetDraining() *Draining {
+	if x != nil {
+		return x.Draining
+	}
+	return nil
+}
+
+// Draining is how far a host is with leaving.
+type Draining struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Copies that have to be elsewhere before the host may go, those that are by now, and those for which nobody has room.
+	Copies   uint32 `protobuf:"varint,1,opt,name=copies,proto3" json:"copies,omitempty"`
+	Moved    uint32 `protobuf:"varint,2,opt,name=moved,proto3" json:"moved,omitempty"`
+	Stranded uint32 `protobuf:"varint,3,opt,name=stranded,proto3" json:"stranded,omitempty"`
+	// It takes no more requests, and finishes what it has.
+	Closing       bool  `protobuf:"varint,4,opt,name=closing,proto3" json:"closing,omitempty"`
+	StartedMs     int64 `protobuf:"varint,5,opt,name=started_ms,json=startedMs,proto3" json:"started_ms,omitempty"`
+	DeadlineMs    int64 `protobuf:"varint,6,opt,name=deadline_ms,json=deadlineMs,proto3" json:"deadline_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Draining) Reset() {
+	*x = Draining{}
+	mi := &file_sync_v1_sync_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Draining) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Draining) ProtoMessage() {}
+
+func (x *Draining) ProtoReflect() protoreflect.Message {
+	mi := &file_sync_v1_sync_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Draining.ProtoReflect.Descriptor instead.
+func (*Draining) Descriptor() ([]byte, []int) {
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Draining) GetCopies() uint32 {
+	if x != nil {
+		return x.Copies
+	}
+	return 0
+}
+
+func (x *Draining) GetMoved() uint32 {
+	if x != nil {
+		return x.Moved
+	}
+	return 0
+}
+
+func (x *Draining) GetStranded() uint32 {
+	if x != nil {
+		return x.Stranded
+	}
+	return 0
+}
+
+func (x *Draining) GetClosing() bool {
+	if x != nil {
+		return x.Closing
+	}
+	return false
+}
+
+func (x *Draining) GetStartedMs() int64 {
+	if x != nil {
+		return x.StartedMs
+	}
+	return 0
+}
+
+func (x *Draining) GetDeadlineMs() int64 {
+	if x != nil {
+		return x.DeadlineMs
+	}
+	return 0
+}
+
 type Copy struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	ModelId string                 `protobuf:"bytes,1,opt,name=model_id,json=modelId,proto3" json:"model_id,omitempty"`
@@ -973,14 +1103,17 @@ type Copy struct {
 	LastUsedMs   int64  `protobuf:"varint,5,opt,name=last_used_ms,json=lastUsedMs,proto3" json:"last_used_ms,omitempty"`
 	InFlight     uint32 `protobuf:"varint,6,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
 	// Set when state is FAILED, and kept through the next attempt until it succeeds.
-	Failure       *Failure `protobuf:"bytes,7,opt,name=failure,proto3" json:"failure,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Failure *Failure `protobuf:"bytes,7,opt,name=failure,proto3" json:"failure,omitempty"`
+	// Requests that the runtime takes at once on this copy, 0 for no limit; waiting are those beyond.
+	MaxConcurrency uint32 `protobuf:"varint,8,opt,name=max_concurrency,json=maxConcurrency,proto3" json:"max_concurrency,omitempty"`
+	Waiting        uint32 `protobuf:"varint,9,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Copy) Reset() {
 	*x = Copy{}
-	mi := &file_sync_v1_sync_proto_msgTypes[7]
+	mi := &file_sync_v1_sync_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -992,7 +1125,7 @@ func (x *Copy) String() string {
 func (*Copy) ProtoMessage() {}
 
 func (x *Copy) ProtoReflect() protoreflect.Message {
-	mi := &file_sync_v1_sync_proto_msgTypes[7]
+	mi := &file_sync_v1_sync_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1005,7 +1138,7 @@ func (x *Copy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Copy.ProtoReflect.Descriptor instead.
 func (*Copy) Descriptor() ([]byte, []int) {
-	return file_sync_v1_sync_proto_rawDescGZIP(), []int{7}
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Copy) GetModelId() string {
@@ -1057,6 +1190,20 @@ func (x *Copy) GetFailure() *Failure {
 	return nil
 }
 
+func (x *Copy) GetMaxConcurrency() uint32 {
+	if x != nil {
+		return x.MaxConcurrency
+	}
+	return 0
+}
+
+func (x *Copy) GetWaiting() uint32 {
+	if x != nil {
+		return x.Waiting
+	}
+	return 0
+}
+
 type Failure struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Reason FailureReason          `protobuf:"varint,1,opt,name=reason,proto3,enum=wasmesh.sync.v1.FailureReason" json:"reason,omitempty"`
@@ -1072,7 +1219,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_sync_v1_sync_proto_msgTypes[8]
+	mi := &file_sync_v1_sync_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1084,7 +1231,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_sync_v1_sync_proto_msgTypes[8]
+	mi := &file_sync_v1_sync_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1097,7 +1244,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_sync_v1_sync_proto_rawDescGZIP(), []int{8}
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Failure) GetReason() FailureReason {
@@ -1148,7 +1295,7 @@ type Load struct {
 
 func (x *Load) Reset() {
 	*x = Load{}
-	mi := &file_sync_v1_sync_proto_msgTypes[9]
+	mi := &file_sync_v1_sync_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1160,7 +1307,7 @@ func (x *Load) String() string {
 func (*Load) ProtoMessage() {}
 
 func (x *Load) ProtoReflect() protoreflect.Message {
-	mi := &file_sync_v1_sync_proto_msgTypes[9]
+	mi := &file_sync_v1_sync_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1173,7 +1320,7 @@ func (x *Load) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Load.ProtoReflect.Descriptor instead.
 func (*Load) Descriptor() ([]byte, []int) {
-	return file_sync_v1_sync_proto_rawDescGZIP(), []int{9}
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Load) GetUsed() *Resources {
@@ -1222,7 +1369,7 @@ type Demand struct {
 
 func (x *Demand) Reset() {
 	*x = Demand{}
-	mi := &file_sync_v1_sync_proto_msgTypes[10]
+	mi := &file_sync_v1_sync_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1234,7 +1381,7 @@ func (x *Demand) String() string {
 func (*Demand) ProtoMessage() {}
 
 func (x *Demand) ProtoReflect() protoreflect.Message {
-	mi := &file_sync_v1_sync_proto_msgTypes[10]
+	mi := &file_sync_v1_sync_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1247,7 +1394,7 @@ func (x *Demand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Demand.ProtoReflect.Descriptor instead.
 func (*Demand) Descriptor() ([]byte, []int) {
-	return file_sync_v1_sync_proto_rawDescGZIP(), []int{10}
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Demand) GetRuntime() string {
@@ -1274,6 +1421,7 @@ type ConnectResponse struct {
 	//	*ConnectResponse_Hosts
 	//	*ConnectResponse_Policies
 	//	*ConnectResponse_Decisions
+	//	*ConnectResponse_Drain
 	Message       isConnectResponse_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1281,7 +1429,7 @@ type ConnectResponse struct {
 
 func (x *ConnectResponse) Reset() {
 	*x = ConnectResponse{}
-	mi := &file_sync_v1_sync_proto_msgTypes[11]
+	mi := &file_sync_v1_sync_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1293,7 +1441,7 @@ func (x *ConnectResponse) String() string {
 func (*ConnectResponse) ProtoMessage() {}
 
 func (x *ConnectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sync_v1_sync_proto_msgTypes[11]
+	mi := &file_sync_v1_sync_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1306,7 +1454,7 @@ func (x *ConnectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectResponse.ProtoReflect.Descriptor instead.
 func (*ConnectResponse) Descriptor() ([]byte, []int) {
-	return file_sync_v1_sync_proto_rawDescGZIP(), []int{11}
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ConnectResponse) GetMessage() isConnectResponse_Message {
@@ -1370,6 +1518,15 @@ func (x *ConnectResponse) GetDecisions() *DecisionsQuery {
 	return nil
 }
 
+func (x *ConnectResponse) GetDrain() *Drain {
+	if x != nil {
+		if x, ok := x.Message.(*ConnectResponse_Drain); ok {
+			return x.Drain
+		}
+	}
+	return nil
+}
+
 type isConnectResponse_Message interface {
 	isConnectResponse_Message()
 }
@@ -1398,6 +1555,10 @@ type ConnectResponse_Decisions struct {
 	Decisions *DecisionsQuery `protobuf:"bytes,6,opt,name=decisions,proto3,oneof"`
 }
 
+type ConnectResponse_Drain struct {
+	Drain *Drain `protobuf:"bytes,7,opt,name=drain,proto3,oneof"`
+}
+
 func (*ConnectResponse_Index) isConnectResponse_Message() {}
 
 func (*ConnectResponse_Update) isConnectResponse_Message() {}
@@ -1410,6 +1571,54 @@ func (*ConnectResponse_Policies) isConnectResponse_Message() {}
 
 func (*ConnectResponse_Decisions) isConnectResponse_Message() {}
 
+func (*ConnectResponse_Drain) isConnectResponse_Message() {}
+
+// Drain has the host hand its copies over to others, then finish what is in flight and exit with code 0.
+type Drain struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How long the handing over may take; 0 is the host's own setting.
+	TimeoutMs     int64 `protobuf:"varint,1,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Drain) Reset() {
+	*x = Drain{}
+	mi := &file_sync_v1_sync_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Drain) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Drain) ProtoMessage() {}
+
+func (x *Drain) ProtoReflect() protoreflect.Message {
+	mi := &file_sync_v1_sync_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Drain.ProtoReflect.Descriptor instead.
+func (*Drain) Descriptor() ([]byte, []int) {
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Drain) GetTimeoutMs() int64 {
+	if x != nil {
+		return x.TimeoutMs
+	}
+	return 0
+}
+
 type Index struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Version       *Version               `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
@@ -1420,7 +1629,7 @@ type Index struct {
 
 func (x *Index) Reset() {
 	*x = Index{}
-	mi := &file_sync_v1_sync_proto_msgTypes[12]
+	mi := &file_sync_v1_sync_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1432,7 +1641,7 @@ func (x *Index) String() string {
 func (*Index) ProtoMessage() {}
 
 func (x *Index) ProtoReflect() protoreflect.Message {
-	mi := &file_sync_v1_sync_proto_msgTypes[12]
+	mi := &file_sync_v1_sync_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1445,7 +1654,7 @@ func (x *Index) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Index.ProtoReflect.Descriptor instead.
 func (*Index) Descriptor() ([]byte, []int) {
-	return file_sync_v1_sync_proto_rawDescGZIP(), []int{12}
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Index) GetVersion() *Version {
@@ -1477,7 +1686,7 @@ type Update struct {
 
 func (x *Update) Reset() {
 	*x = Update{}
-	mi := &file_sync_v1_sync_proto_msgTypes[13]
+	mi := &file_sync_v1_sync_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1489,7 +1698,7 @@ func (x *Update) String() string {
 func (*Update) ProtoMessage() {}
 
 func (x *Update) ProtoReflect() protoreflect.Message {
-	mi := &file_sync_v1_sync_proto_msgTypes[13]
+	mi := &file_sync_v1_sync_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1502,7 +1711,7 @@ func (x *Update) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Update.ProtoReflect.Descriptor instead.
 func (*Update) Descriptor() ([]byte, []int) {
-	return file_sync_v1_sync_proto_rawDescGZIP(), []int{13}
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Update) GetVersion() *Version {
@@ -1557,7 +1766,7 @@ type Row struct {
 
 func (x *Row) Reset() {
 	*x = Row{}
-	mi := &file_sync_v1_sync_proto_msgTypes[14]
+	mi := &file_sync_v1_sync_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1569,7 +1778,7 @@ func (x *Row) String() string {
 func (*Row) ProtoMessage() {}
 
 func (x *Row) ProtoReflect() protoreflect.Message {
-	mi := &file_sync_v1_sync_proto_msgTypes[14]
+	mi := &file_sync_v1_sync_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1582,7 +1791,7 @@ func (x *Row) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Row.ProtoReflect.Descriptor instead.
 func (*Row) Descriptor() ([]byte, []int) {
-	return file_sync_v1_sync_proto_rawDescGZIP(), []int{14}
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Row) GetKey() string {
@@ -1661,7 +1870,7 @@ type Model struct {
 
 func (x *Model) Reset() {
 	*x = Model{}
-	mi := &file_sync_v1_sync_proto_msgTypes[15]
+	mi := &file_sync_v1_sync_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1673,7 +1882,7 @@ func (x *Model) String() string {
 func (*Model) ProtoMessage() {}
 
 func (x *Model) ProtoReflect() protoreflect.Message {
-	mi := &file_sync_v1_sync_proto_msgTypes[15]
+	mi := &file_sync_v1_sync_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1686,7 +1895,7 @@ func (x *Model) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Model.ProtoReflect.Descriptor instead.
 func (*Model) Descriptor() ([]byte, []int) {
-	return file_sync_v1_sync_proto_rawDescGZIP(), []int{15}
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Model) GetNamespace() string {
@@ -1755,7 +1964,7 @@ type ModelType struct {
 
 func (x *ModelType) Reset() {
 	*x = ModelType{}
-	mi := &file_sync_v1_sync_proto_msgTypes[16]
+	mi := &file_sync_v1_sync_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1767,7 +1976,7 @@ func (x *ModelType) String() string {
 func (*ModelType) ProtoMessage() {}
 
 func (x *ModelType) ProtoReflect() protoreflect.Message {
-	mi := &file_sync_v1_sync_proto_msgTypes[16]
+	mi := &file_sync_v1_sync_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1780,7 +1989,7 @@ func (x *ModelType) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelType.ProtoReflect.Descriptor instead.
 func (*ModelType) Descriptor() ([]byte, []int) {
-	return file_sync_v1_sync_proto_rawDescGZIP(), []int{16}
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ModelType) GetName() string {
@@ -1811,7 +2020,7 @@ type StorageReference struct {
 
 func (x *StorageReference) Reset() {
 	*x = StorageReference{}
-	mi := &file_sync_v1_sync_proto_msgTypes[17]
+	mi := &file_sync_v1_sync_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1823,7 +2032,7 @@ func (x *StorageReference) String() string {
 func (*StorageReference) ProtoMessage() {}
 
 func (x *StorageReference) ProtoReflect() protoreflect.Message {
-	mi := &file_sync_v1_sync_proto_msgTypes[17]
+	mi := &file_sync_v1_sync_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1836,7 +2045,7 @@ func (x *StorageReference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StorageReference.ProtoReflect.Descriptor instead.
 func (*StorageReference) Descriptor() ([]byte, []int) {
-	return file_sync_v1_sync_proto_rawDescGZIP(), []int{17}
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *StorageReference) GetSecretKey() string {
@@ -1883,7 +2092,7 @@ type Knobs struct {
 
 func (x *Knobs) Reset() {
 	*x = Knobs{}
-	mi := &file_sync_v1_sync_proto_msgTypes[18]
+	mi := &file_sync_v1_sync_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1895,7 +2104,7 @@ func (x *Knobs) String() string {
 func (*Knobs) ProtoMessage() {}
 
 func (x *Knobs) ProtoReflect() protoreflect.Message {
-	mi := &file_sync_v1_sync_proto_msgTypes[18]
+	mi := &file_sync_v1_sync_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1908,7 +2117,7 @@ func (x *Knobs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Knobs.ProtoReflect.Descriptor instead.
 func (*Knobs) Descriptor() ([]byte, []int) {
-	return file_sync_v1_sync_proto_rawDescGZIP(), []int{18}
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Knobs) GetMinCopies() uint32 {
@@ -1964,7 +2173,7 @@ type Alias struct {
 
 func (x *Alias) Reset() {
 	*x = Alias{}
-	mi := &file_sync_v1_sync_proto_msgTypes[19]
+	mi := &file_sync_v1_sync_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1976,7 +2185,7 @@ func (x *Alias) String() string {
 func (*Alias) ProtoMessage() {}
 
 func (x *Alias) ProtoReflect() protoreflect.Message {
-	mi := &file_sync_v1_sync_proto_msgTypes[19]
+	mi := &file_sync_v1_sync_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1989,7 +2198,7 @@ func (x *Alias) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Alias.ProtoReflect.Descriptor instead.
 func (*Alias) Descriptor() ([]byte, []int) {
-	return file_sync_v1_sync_proto_rawDescGZIP(), []int{19}
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Alias) GetNamespace() string {
@@ -2046,7 +2255,7 @@ type Credentials struct {
 
 func (x *Credentials) Reset() {
 	*x = Credentials{}
-	mi := &file_sync_v1_sync_proto_msgTypes[20]
+	mi := &file_sync_v1_sync_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2058,7 +2267,7 @@ func (x *Credentials) String() string {
 func (*Credentials) ProtoMessage() {}
 
 func (x *Credentials) ProtoReflect() protoreflect.Message {
-	mi := &file_sync_v1_sync_proto_msgTypes[20]
+	mi := &file_sync_v1_sync_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2071,7 +2280,7 @@ func (x *Credentials) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Credentials.ProtoReflect.Descriptor instead.
 func (*Credentials) Descriptor() ([]byte, []int) {
-	return file_sync_v1_sync_proto_rawDescGZIP(), []int{20}
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Credentials) GetStorage() map[string][]byte {
@@ -2091,7 +2300,7 @@ type Hosts struct {
 
 func (x *Hosts) Reset() {
 	*x = Hosts{}
-	mi := &file_sync_v1_sync_proto_msgTypes[21]
+	mi := &file_sync_v1_sync_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2103,7 +2312,7 @@ func (x *Hosts) String() string {
 func (*Hosts) ProtoMessage() {}
 
 func (x *Hosts) ProtoReflect() protoreflect.Message {
-	mi := &file_sync_v1_sync_proto_msgTypes[21]
+	mi := &file_sync_v1_sync_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2116,7 +2325,7 @@ func (x *Hosts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hosts.ProtoReflect.Descriptor instead.
 func (*Hosts) Descriptor() ([]byte, []int) {
-	return file_sync_v1_sync_proto_rawDescGZIP(), []int{21}
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Hosts) GetHosts() []*Hosts_Host {
@@ -2136,7 +2345,7 @@ type GetBlobRequest struct {
 
 func (x *GetBlobRequest) Reset() {
 	*x = GetBlobRequest{}
-	mi := &file_sync_v1_sync_proto_msgTypes[22]
+	mi := &file_sync_v1_sync_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2148,7 +2357,7 @@ func (x *GetBlobRequest) String() string {
 func (*GetBlobRequest) ProtoMessage() {}
 
 func (x *GetBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sync_v1_sync_proto_msgTypes[22]
+	mi := &file_sync_v1_sync_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2161,7 +2370,7 @@ func (x *GetBlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBlobRequest.ProtoReflect.Descriptor instead.
 func (*GetBlobRequest) Descriptor() ([]byte, []int) {
-	return file_sync_v1_sync_proto_rawDescGZIP(), []int{22}
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GetBlobRequest) GetDigest() []byte {
@@ -2180,7 +2389,7 @@ type GetBlobResponse struct {
 
 func (x *GetBlobResponse) Reset() {
 	*x = GetBlobResponse{}
-	mi := &file_sync_v1_sync_proto_msgTypes[23]
+	mi := &file_sync_v1_sync_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2192,7 +2401,7 @@ func (x *GetBlobResponse) String() string {
 func (*GetBlobResponse) ProtoMessage() {}
 
 func (x *GetBlobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sync_v1_sync_proto_msgTypes[23]
+	mi := &file_sync_v1_sync_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2205,7 +2414,7 @@ func (x *GetBlobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBlobResponse.ProtoReflect.Descriptor instead.
 func (*GetBlobResponse) Descriptor() ([]byte, []int) {
-	return file_sync_v1_sync_proto_rawDescGZIP(), []int{23}
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetBlobResponse) GetChunk() []byte {
@@ -2235,7 +2444,7 @@ type Generation struct {
 
 func (x *Generation) Reset() {
 	*x = Generation{}
-	mi := &file_sync_v1_sync_proto_msgTypes[24]
+	mi := &file_sync_v1_sync_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2247,7 +2456,7 @@ func (x *Generation) String() string {
 func (*Generation) ProtoMessage() {}
 
 func (x *Generation) ProtoReflect() protoreflect.Message {
-	mi := &file_sync_v1_sync_proto_msgTypes[24]
+	mi := &file_sync_v1_sync_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2260,7 +2469,7 @@ func (x *Generation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Generation.ProtoReflect.Descriptor instead.
 func (*Generation) Descriptor() ([]byte, []int) {
-	return file_sync_v1_sync_proto_rawDescGZIP(), []int{24}
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Generation) GetId() string {
@@ -2319,7 +2528,7 @@ type PolicyPlan struct {
 
 func (x *PolicyPlan) Reset() {
 	*x = PolicyPlan{}
-	mi := &file_sync_v1_sync_proto_msgTypes[25]
+	mi := &file_sync_v1_sync_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2331,7 +2540,7 @@ func (x *PolicyPlan) String() string {
 func (*PolicyPlan) ProtoMessage() {}
 
 func (x *PolicyPlan) ProtoReflect() protoreflect.Message {
-	mi := &file_sync_v1_sync_proto_msgTypes[25]
+	mi := &file_sync_v1_sync_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2344,7 +2553,7 @@ func (x *PolicyPlan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyPlan.ProtoReflect.Descriptor instead.
 func (*PolicyPlan) Descriptor() ([]byte, []int) {
-	return file_sync_v1_sync_proto_rawDescGZIP(), []int{25}
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *PolicyPlan) GetVersion() *Version {
@@ -2373,7 +2582,7 @@ type PolicyReport struct {
 
 func (x *PolicyReport) Reset() {
 	*x = PolicyReport{}
-	mi := &file_sync_v1_sync_proto_msgTypes[26]
+	mi := &file_sync_v1_sync_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2385,7 +2594,7 @@ func (x *PolicyReport) String() string {
 func (*PolicyReport) ProtoMessage() {}
 
 func (x *PolicyReport) ProtoReflect() protoreflect.Message {
-	mi := &file_sync_v1_sync_proto_msgTypes[26]
+	mi := &file_sync_v1_sync_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2398,7 +2607,7 @@ func (x *PolicyReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyReport.ProtoReflect.Descriptor instead.
 func (*PolicyReport) Descriptor() ([]byte, []int) {
-	return file_sync_v1_sync_proto_rawDescGZIP(), []int{26}
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *PolicyReport) GetPlanVersion() *Version {
@@ -2444,7 +2653,7 @@ type Decision struct {
 
 func (x *Decision) Reset() {
 	*x = Decision{}
-	mi := &file_sync_v1_sync_proto_msgTypes[27]
+	mi := &file_sync_v1_sync_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2456,7 +2665,7 @@ func (x *Decision) String() string {
 func (*Decision) ProtoMessage() {}
 
 func (x *Decision) ProtoReflect() protoreflect.Message {
-	mi := &file_sync_v1_sync_proto_msgTypes[27]
+	mi := &file_sync_v1_sync_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2469,7 +2678,7 @@ func (x *Decision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decision.ProtoReflect.Descriptor instead.
 func (*Decision) Descriptor() ([]byte, []int) {
-	return file_sync_v1_sync_proto_rawDescGZIP(), []int{27}
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Decision) GetHostId() string {
@@ -2579,7 +2788,7 @@ type DecisionsQuery struct {
 
 func (x *DecisionsQuery) Reset() {
 	*x = DecisionsQuery{}
-	mi := &file_sync_v1_sync_proto_msgTypes[28]
+	mi := &file_sync_v1_sync_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2591,7 +2800,7 @@ func (x *DecisionsQuery) String() string {
 func (*DecisionsQuery) ProtoMessage() {}
 
 func (x *DecisionsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_sync_v1_sync_proto_msgTypes[28]
+	mi := &file_sync_v1_sync_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2604,7 +2813,7 @@ func (x *DecisionsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecisionsQuery.ProtoReflect.Descriptor instead.
 func (*DecisionsQuery) Descriptor() ([]byte, []int) {
-	return file_sync_v1_sync_proto_rawDescGZIP(), []int{28}
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *DecisionsQuery) GetQueryId() uint64 {
@@ -2647,7 +2856,7 @@ type DecisionsReply struct {
 
 func (x *DecisionsReply) Reset() {
 	*x = DecisionsReply{}
-	mi := &file_sync_v1_sync_proto_msgTypes[29]
+	mi := &file_sync_v1_sync_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2659,7 +2868,7 @@ func (x *DecisionsReply) String() string {
 func (*DecisionsReply) ProtoMessage() {}
 
 func (x *DecisionsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_sync_v1_sync_proto_msgTypes[29]
+	mi := &file_sync_v1_sync_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2672,7 +2881,7 @@ func (x *DecisionsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecisionsReply.ProtoReflect.Descriptor instead.
 func (*DecisionsReply) Descriptor() ([]byte, []int) {
-	return file_sync_v1_sync_proto_rawDescGZIP(), []int{29}
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *DecisionsReply) GetQueryId() uint64 {
@@ -2706,7 +2915,7 @@ type Index_Entry struct {
 
 func (x *Index_Entry) Reset() {
 	*x = Index_Entry{}
-	mi := &file_sync_v1_sync_proto_msgTypes[30]
+	mi := &file_sync_v1_sync_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2718,7 +2927,7 @@ func (x *Index_Entry) String() string {
 func (*Index_Entry) ProtoMessage() {}
 
 func (x *Index_Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_sync_v1_sync_proto_msgTypes[30]
+	mi := &file_sync_v1_sync_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2731,7 +2940,7 @@ func (x *Index_Entry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Index_Entry.ProtoReflect.Descriptor instead.
 func (*Index_Entry) Descriptor() ([]byte, []int) {
-	return file_sync_v1_sync_proto_rawDescGZIP(), []int{12, 0}
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{14, 0}
 }
 
 func (x *Index_Entry) GetKey() string {
@@ -2755,13 +2964,20 @@ type Hosts_Host struct {
 	GrpcAddress   string                 `protobuf:"bytes,3,opt,name=grpc_address,json=grpcAddress,proto3" json:"grpc_address,omitempty"`
 	RestAddress   string                 `protobuf:"bytes,4,opt,name=rest_address,json=restAddress,proto3" json:"rest_address,omitempty"`
 	Connected     bool                   `protobuf:"varint,5,opt,name=connected,proto3" json:"connected,omitempty"`
+	PeerAddress   string                 `protobuf:"bytes,6,opt,name=peer_address,json=peerAddress,proto3" json:"peer_address,omitempty"`
+	GossipAddress string                 `protobuf:"bytes,7,opt,name=gossip_address,json=gossipAddress,proto3" json:"gossip_address,omitempty"`
+	Zone          string                 `protobuf:"bytes,8,opt,name=zone,proto3" json:"zone,omitempty"`
+	Gateway       bool                   `protobuf:"varint,9,opt,name=gateway,proto3" json:"gateway,omitempty"`
+	Epoch         uint64                 `protobuf:"varint,10,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// While it leaves.
+	Draining      *Draining `protobuf:"bytes,11,opt,name=draining,proto3" json:"draining,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Hosts_Host) Reset() {
 	*x = Hosts_Host{}
-	mi := &file_sync_v1_sync_proto_msgTypes[33]
+	mi := &file_sync_v1_sync_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2773,7 +2989,7 @@ func (x *Hosts_Host) String() string {
 func (*Hosts_Host) ProtoMessage() {}
 
 func (x *Hosts_Host) ProtoReflect() protoreflect.Message {
-	mi := &file_sync_v1_sync_proto_msgTypes[33]
+	mi := &file_sync_v1_sync_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2786,7 +3002,7 @@ func (x *Hosts_Host) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hosts_Host.ProtoReflect.Descriptor instead.
 func (*Hosts_Host) Descriptor() ([]byte, []int) {
-	return file_sync_v1_sync_proto_rawDescGZIP(), []int{21, 0}
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{23, 0}
 }
 
 func (x *Hosts_Host) GetId() string {
@@ -2824,6 +3040,48 @@ func (x *Hosts_Host) GetConnected() bool {
 	return false
 }
 
+func (x *Hosts_Host) GetPeerAddress() string {
+	if x != nil {
+		return x.PeerAddress
+	}
+	return ""
+}
+
+func (x *Hosts_Host) GetGossipAddress() string {
+	if x != nil {
+		return x.GossipAddress
+	}
+	return ""
+}
+
+func (x *Hosts_Host) GetZone() string {
+	if x != nil {
+		return x.Zone
+	}
+	return ""
+}
+
+func (x *Hosts_Host) GetGateway() bool {
+	if x != nil {
+		return x.Gateway
+	}
+	return false
+}
+
+func (x *Hosts_Host) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *Hosts_Host) GetDraining() *Draining {
+	if x != nil {
+		return x.Draining
+	}
+	return nil
+}
+
 type PolicyPlan_Entry struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Generation    *Generation            `protobuf:"bytes,1,opt,name=generation,proto3" json:"generation,omitempty"`
@@ -2834,7 +3092,7 @@ type PolicyPlan_Entry struct {
 
 func (x *PolicyPlan_Entry) Reset() {
 	*x = PolicyPlan_Entry{}
-	mi := &file_sync_v1_sync_proto_msgTypes[34]
+	mi := &file_sync_v1_sync_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2846,7 +3104,7 @@ func (x *PolicyPlan_Entry) String() string {
 func (*PolicyPlan_Entry) ProtoMessage() {}
 
 func (x *PolicyPlan_Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_sync_v1_sync_proto_msgTypes[34]
+	mi := &file_sync_v1_sync_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2859,7 +3117,7 @@ func (x *PolicyPlan_Entry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyPlan_Entry.ProtoReflect.Descriptor instead.
 func (*PolicyPlan_Entry) Descriptor() ([]byte, []int) {
-	return file_sync_v1_sync_proto_rawDescGZIP(), []int{25, 0}
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{27, 0}
 }
 
 func (x *PolicyPlan_Entry) GetGeneration() *Generation {
@@ -2902,7 +3160,7 @@ type PolicyReport_Entry struct {
 
 func (x *PolicyReport_Entry) Reset() {
 	*x = PolicyReport_Entry{}
-	mi := &file_sync_v1_sync_proto_msgTypes[35]
+	mi := &file_sync_v1_sync_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2914,7 +3172,7 @@ func (x *PolicyReport_Entry) String() string {
 func (*PolicyReport_Entry) ProtoMessage() {}
 
 func (x *PolicyReport_Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_sync_v1_sync_proto_msgTypes[35]
+	mi := &file_sync_v1_sync_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2927,7 +3185,7 @@ func (x *PolicyReport_Entry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyReport_Entry.ProtoReflect.Descriptor instead.
 func (*PolicyReport_Entry) Descriptor() ([]byte, []int) {
-	return file_sync_v1_sync_proto_rawDescGZIP(), []int{26, 0}
+	return file_sync_v1_sync_proto_rawDescGZIP(), []int{28, 0}
 }
 
 func (x *PolicyReport_Entry) GetId() string {
@@ -3026,7 +3284,7 @@ const file_sync_v1_sync_proto_rawDesc = "" +
 	"\x06report\x18\x04 \x01(\v2\x17.wasmesh.sync.v1.ReportH\x00R\x06report\x12;\n" +
 	"\bpolicies\x18\x05 \x01(\v2\x1d.wasmesh.sync.v1.PolicyReportH\x00R\bpolicies\x12?\n" +
 	"\tdecisions\x18\x06 \x01(\v2\x1f.wasmesh.sync.v1.DecisionsReplyH\x00R\tdecisionsB\t\n" +
-	"\amessage\"\x83\x03\n" +
+	"\amessage\"\xfb\x03\n" +
 	"\x05Hello\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x17\n" +
 	"\ahost_id\x18\x02 \x01(\tR\x06hostId\x12\x14\n" +
@@ -3038,11 +3296,15 @@ const file_sync_v1_sync_proto_rawDesc = "" +
 	"\x0fmetrics_address\x18\b \x01(\tR\x0emetricsAddress\x126\n" +
 	"\bcapacity\x18\t \x01(\v2\x1a.wasmesh.sync.v1.ResourcesR\bcapacity\x12)\n" +
 	"\x10software_version\x18\n" +
-	" \x01(\tR\x0fsoftwareVersion\"9\n" +
+	" \x01(\tR\x0fsoftwareVersion\x12!\n" +
+	"\fpeer_address\x18\v \x01(\tR\vpeerAddress\x12%\n" +
+	"\x0egossip_address\x18\f \x01(\tR\rgossipAddress\x12\x12\n" +
+	"\x04zone\x18\r \x01(\tR\x04zone\x12\x18\n" +
+	"\agateway\x18\x0e \x01(\bR\agateway\"9\n" +
 	"\x03Ack\x122\n" +
 	"\aversion\x18\x01 \x01(\v2\x18.wasmesh.sync.v1.VersionR\aversion\"\x1b\n" +
 	"\x05Fetch\x12\x12\n" +
-	"\x04keys\x18\x01 \x03(\tR\x04keys\"\x8d\x03\n" +
+	"\x04keys\x18\x01 \x03(\tR\x04keys\"\xc4\x03\n" +
 	"\x06Report\x12\x1a\n" +
 	"\bcomplete\x18\x01 \x01(\bR\bcomplete\x12A\n" +
 	"\x0fcatalog_version\x18\x02 \x01(\v2\x18.wasmesh.sync.v1.VersionR\x0ecatalogVersion\x12-\n" +
@@ -3051,7 +3313,17 @@ const file_sync_v1_sync_proto_rawDesc = "" +
 	"\x04load\x18\x05 \x01(\v2\x15.wasmesh.sync.v1.LoadR\x04load\x121\n" +
 	"\ademands\x18\x06 \x03(\v2\x17.wasmesh.sync.v1.DemandR\ademands\x12B\n" +
 	"\rruntime_state\x18\a \x01(\x0e2\x1d.wasmesh.sync.v1.RuntimeStateR\fruntimeState\x12'\n" +
-	"\x0fruntime_message\x18\b \x01(\tR\x0eruntimeMessage\"\x9c\x02\n" +
+	"\x0fruntime_message\x18\b \x01(\tR\x0eruntimeMessage\x125\n" +
+	"\bdraining\x18\t \x01(\v2\x19.wasmesh.sync.v1.DrainingR\bdraining\"\xae\x01\n" +
+	"\bDraining\x12\x16\n" +
+	"\x06copies\x18\x01 \x01(\rR\x06copies\x12\x14\n" +
+	"\x05moved\x18\x02 \x01(\rR\x05moved\x12\x1a\n" +
+	"\bstranded\x18\x03 \x01(\rR\bstranded\x12\x18\n" +
+	"\aclosing\x18\x04 \x01(\bR\aclosing\x12\x1d\n" +
+	"\n" +
+	"started_ms\x18\x05 \x01(\x03R\tstartedMs\x12\x1f\n" +
+	"\vdeadline_ms\x18\x06 \x01(\x03R\n" +
+	"deadlineMs\"\xdf\x02\n" +
 	"\x04Copy\x12\x19\n" +
 	"\bmodel_id\x18\x01 \x01(\tR\amodelId\x120\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1a.wasmesh.sync.v1.CopyStateR\x05state\x12.\n" +
@@ -3060,7 +3332,9 @@ const file_sync_v1_sync_proto_rawDesc = "" +
 	"\flast_used_ms\x18\x05 \x01(\x03R\n" +
 	"lastUsedMs\x12\x1b\n" +
 	"\tin_flight\x18\x06 \x01(\rR\binFlight\x122\n" +
-	"\afailure\x18\a \x01(\v2\x18.wasmesh.sync.v1.FailureR\afailure\"\xb0\x01\n" +
+	"\afailure\x18\a \x01(\v2\x18.wasmesh.sync.v1.FailureR\afailure\x12'\n" +
+	"\x0fmax_concurrency\x18\b \x01(\rR\x0emaxConcurrency\x12\x18\n" +
+	"\awaiting\x18\t \x01(\rR\awaiting\"\xb0\x01\n" +
 	"\aFailure\x126\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x1e.wasmesh.sync.v1.FailureReasonR\x06reason\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x17\n" +
@@ -3075,15 +3349,19 @@ const file_sync_v1_sync_proto_rawDesc = "" +
 	"\x10requests_waiting\x18\x05 \x01(\rR\x0frequestsWaiting\"<\n" +
 	"\x06Demand\x12\x18\n" +
 	"\aruntime\x18\x01 \x01(\tR\aruntime\x12\x18\n" +
-	"\awaiting\x18\x02 \x01(\rR\awaiting\"\xed\x02\n" +
+	"\awaiting\x18\x02 \x01(\rR\awaiting\"\x9d\x03\n" +
 	"\x0fConnectResponse\x12.\n" +
 	"\x05index\x18\x01 \x01(\v2\x16.wasmesh.sync.v1.IndexH\x00R\x05index\x121\n" +
 	"\x06update\x18\x02 \x01(\v2\x17.wasmesh.sync.v1.UpdateH\x00R\x06update\x12@\n" +
 	"\vcredentials\x18\x03 \x01(\v2\x1c.wasmesh.sync.v1.CredentialsH\x00R\vcredentials\x12.\n" +
 	"\x05hosts\x18\x04 \x01(\v2\x16.wasmesh.sync.v1.HostsH\x00R\x05hosts\x129\n" +
 	"\bpolicies\x18\x05 \x01(\v2\x1b.wasmesh.sync.v1.PolicyPlanH\x00R\bpolicies\x12?\n" +
-	"\tdecisions\x18\x06 \x01(\v2\x1f.wasmesh.sync.v1.DecisionsQueryH\x00R\tdecisionsB\t\n" +
-	"\amessage\"\xa6\x01\n" +
+	"\tdecisions\x18\x06 \x01(\v2\x1f.wasmesh.sync.v1.DecisionsQueryH\x00R\tdecisions\x12.\n" +
+	"\x05drain\x18\a \x01(\v2\x16.wasmesh.sync.v1.DrainH\x00R\x05drainB\t\n" +
+	"\amessage\"&\n" +
+	"\x05Drain\x12\x1d\n" +
+	"\n" +
+	"timeout_ms\x18\x01 \x01(\x03R\ttimeoutMs\"\xa6\x01\n" +
 	"\x05Index\x122\n" +
 	"\aversion\x18\x01 \x01(\v2\x18.wasmesh.sync.v1.VersionR\aversion\x126\n" +
 	"\aentries\x18\x02 \x03(\v2\x1c.wasmesh.sync.v1.Index.EntryR\aentries\x1a1\n" +
@@ -3145,15 +3423,22 @@ const file_sync_v1_sync_proto_rawDesc = "" +
 	"\astorage\x18\x01 \x03(\v2).wasmesh.sync.v1.Credentials.StorageEntryR\astorage\x1a:\n" +
 	"\fStorageEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"\xd1\x01\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"\x96\x03\n" +
 	"\x05Hosts\x121\n" +
-	"\x05hosts\x18\x01 \x03(\v2\x1b.wasmesh.sync.v1.Hosts.HostR\x05hosts\x1a\x94\x01\n" +
+	"\x05hosts\x18\x01 \x03(\v2\x1b.wasmesh.sync.v1.Hosts.HostR\x05hosts\x1a\xd9\x02\n" +
 	"\x04Host\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aruntime\x18\x02 \x01(\tR\aruntime\x12!\n" +
 	"\fgrpc_address\x18\x03 \x01(\tR\vgrpcAddress\x12!\n" +
 	"\frest_address\x18\x04 \x01(\tR\vrestAddress\x12\x1c\n" +
-	"\tconnected\x18\x05 \x01(\bR\tconnected\"(\n" +
+	"\tconnected\x18\x05 \x01(\bR\tconnected\x12!\n" +
+	"\fpeer_address\x18\x06 \x01(\tR\vpeerAddress\x12%\n" +
+	"\x0egossip_address\x18\a \x01(\tR\rgossipAddress\x12\x12\n" +
+	"\x04zone\x18\b \x01(\tR\x04zone\x12\x18\n" +
+	"\agateway\x18\t \x01(\bR\agateway\x12\x14\n" +
+	"\x05epoch\x18\n" +
+	" \x01(\x04R\x05epoch\x125\n" +
+	"\bdraining\x18\v \x01(\v2\x19.wasmesh.sync.v1.DrainingR\bdraining\"(\n" +
 	"\x0eGetBlobRequest\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\fR\x06digest\"'\n" +
 	"\x0fGetBlobResponse\x12\x14\n" +
@@ -3275,7 +3560,7 @@ func file_sync_v1_sync_proto_rawDescGZIP() []byte {
 }
 
 var file_sync_v1_sync_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_sync_v1_sync_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_sync_v1_sync_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_sync_v1_sync_proto_goTypes = []any{
 	(RuntimeState)(0),          // 0: wasmesh.sync.v1.RuntimeState
 	(CopyState)(0),             // 1: wasmesh.sync.v1.CopyState
@@ -3290,95 +3575,100 @@ var file_sync_v1_sync_proto_goTypes = []any{
 	(*Ack)(nil),                // 10: wasmesh.sync.v1.Ack
 	(*Fetch)(nil),              // 11: wasmesh.sync.v1.Fetch
 	(*Report)(nil),             // 12: wasmesh.sync.v1.Report
-	(*Copy)(nil),               // 13: wasmesh.sync.v1.Copy
-	(*Failure)(nil),            // 14: wasmesh.sync.v1.Failure
-	(*Load)(nil),               // 15: wasmesh.sync.v1.Load
-	(*Demand)(nil),             // 16: wasmesh.sync.v1.Demand
-	(*ConnectResponse)(nil),    // 17: wasmesh.sync.v1.ConnectResponse
-	(*Index)(nil),              // 18: wasmesh.sync.v1.Index
-	(*Update)(nil),             // 19: wasmesh.sync.v1.Update
-	(*Row)(nil),                // 20: wasmesh.sync.v1.Row
-	(*Model)(nil),              // 21: wasmesh.sync.v1.Model
-	(*ModelType)(nil),          // 22: wasmesh.sync.v1.ModelType
-	(*StorageReference)(nil),   // 23: wasmesh.sync.v1.StorageReference
-	(*Knobs)(nil),              // 24: wasmesh.sync.v1.Knobs
-	(*Alias)(nil),              // 25: wasmesh.sync.v1.Alias
-	(*Credentials)(nil),        // 26: wasmesh.sync.v1.Credentials
-	(*Hosts)(nil),              // 27: wasmesh.sync.v1.Hosts
-	(*GetBlobRequest)(nil),     // 28: wasmesh.sync.v1.GetBlobRequest
-	(*GetBlobResponse)(nil),    // 29: wasmesh.sync.v1.GetBlobResponse
-	(*Generation)(nil),         // 30: wasmesh.sync.v1.Generation
-	(*PolicyPlan)(nil),         // 31: wasmesh.sync.v1.PolicyPlan
-	(*PolicyReport)(nil),       // 32: wasmesh.sync.v1.PolicyReport
-	(*Decision)(nil),           // 33: wasmesh.sync.v1.Decision
-	(*DecisionsQuery)(nil),     // 34: wasmesh.sync.v1.DecisionsQuery
-	(*DecisionsReply)(nil),     // 35: wasmesh.sync.v1.DecisionsReply
-	(*Index_Entry)(nil),        // 36: wasmesh.sync.v1.Index.Entry
-	nil,                        // 37: wasmesh.sync.v1.StorageReference.ParametersEntry
-	nil,                        // 38: wasmesh.sync.v1.Credentials.StorageEntry
-	(*Hosts_Host)(nil),         // 39: wasmesh.sync.v1.Hosts.Host
-	(*PolicyPlan_Entry)(nil),   // 40: wasmesh.sync.v1.PolicyPlan.Entry
-	(*PolicyReport_Entry)(nil), // 41: wasmesh.sync.v1.PolicyReport.Entry
+	(*Draining)(nil),           // 13: wasmesh.sync.v1.Draining
+	(*Copy)(nil),               // 14: wasmesh.sync.v1.Copy
+	(*Failure)(nil),            // 15: wasmesh.sync.v1.Failure
+	(*Load)(nil),               // 16: wasmesh.sync.v1.Load
+	(*Demand)(nil),             // 17: wasmesh.sync.v1.Demand
+	(*ConnectResponse)(nil),    // 18: wasmesh.sync.v1.ConnectResponse
+	(*Drain)(nil),              // 19: wasmesh.sync.v1.Drain
+	(*Index)(nil),              // 20: wasmesh.sync.v1.Index
+	(*Update)(nil),             // 21: wasmesh.sync.v1.Update
+	(*Row)(nil),                // 22: wasmesh.sync.v1.Row
+	(*Model)(nil),              // 23: wasmesh.sync.v1.Model
+	(*ModelType)(nil),          // 24: wasmesh.sync.v1.ModelType
+	(*StorageReference)(nil),   // 25: wasmesh.sync.v1.StorageReference
+	(*Knobs)(nil),              // 26: wasmesh.sync.v1.Knobs
+	(*Alias)(nil),              // 27: wasmesh.sync.v1.Alias
+	(*Credentials)(nil),        // 28: wasmesh.sync.v1.Credentials
+	(*Hosts)(nil),              // 29: wasmesh.sync.v1.Hosts
+	(*GetBlobRequest)(nil),     // 30: wasmesh.sync.v1.GetBlobRequest
+	(*GetBlobResponse)(nil),    // 31: wasmesh.sync.v1.GetBlobResponse
+	(*Generation)(nil),         // 32: wasmesh.sync.v1.Generation
+	(*PolicyPlan)(nil),         // 33: wasmesh.sync.v1.PolicyPlan
+	(*PolicyReport)(nil),       // 34: wasmesh.sync.v1.PolicyReport
+	(*Decision)(nil),           // 35: wasmesh.sync.v1.Decision
+	(*DecisionsQuery)(nil),     // 36: wasmesh.sync.v1.DecisionsQuery
+	(*DecisionsReply)(nil),     // 37: wasmesh.sync.v1.DecisionsReply
+	(*Index_Entry)(nil),        // 38: wasmesh.sync.v1.Index.Entry
+	nil,                        // 39: wasmesh.sync.v1.StorageReference.ParametersEntry
+	nil,                        // 40: wasmesh.sync.v1.Credentials.StorageEntry
+	(*Hosts_Host)(nil),         // 41: wasmesh.sync.v1.Hosts.Host
+	(*PolicyPlan_Entry)(nil),   // 42: wasmesh.sync.v1.PolicyPlan.Entry
+	(*PolicyReport_Entry)(nil), // 43: wasmesh.sync.v1.PolicyReport.Entry
 }
 var file_sync_v1_sync_proto_depIdxs = []int32{
 	9,  // 0: wasmesh.sync.v1.ConnectRequest.hello:type_name -> wasmesh.sync.v1.Hello
 	10, // 1: wasmesh.sync.v1.ConnectRequest.ack:type_name -> wasmesh.sync.v1.Ack
 	11, // 2: wasmesh.sync.v1.ConnectRequest.fetch:type_name -> wasmesh.sync.v1.Fetch
 	12, // 3: wasmesh.sync.v1.ConnectRequest.report:type_name -> wasmesh.sync.v1.Report
-	32, // 4: wasmesh.sync.v1.ConnectRequest.policies:type_name -> wasmesh.sync.v1.PolicyReport
-	35, // 5: wasmesh.sync.v1.ConnectRequest.decisions:type_name -> wasmesh.sync.v1.DecisionsReply
+	34, // 4: wasmesh.sync.v1.ConnectRequest.policies:type_name -> wasmesh.sync.v1.PolicyReport
+	37, // 5: wasmesh.sync.v1.ConnectRequest.decisions:type_name -> wasmesh.sync.v1.DecisionsReply
 	6,  // 6: wasmesh.sync.v1.Hello.catalog_version:type_name -> wasmesh.sync.v1.Version
 	7,  // 7: wasmesh.sync.v1.Hello.capacity:type_name -> wasmesh.sync.v1.Resources
 	6,  // 8: wasmesh.sync.v1.Ack.version:type_name -> wasmesh.sync.v1.Version
 	6,  // 9: wasmesh.sync.v1.Report.catalog_version:type_name -> wasmesh.sync.v1.Version
-	13, // 10: wasmesh.sync.v1.Report.copies:type_name -> wasmesh.sync.v1.Copy
-	15, // 11: wasmesh.sync.v1.Report.load:type_name -> wasmesh.sync.v1.Load
-	16, // 12: wasmesh.sync.v1.Report.demands:type_name -> wasmesh.sync.v1.Demand
+	14, // 10: wasmesh.sync.v1.Report.copies:type_name -> wasmesh.sync.v1.Copy
+	16, // 11: wasmesh.sync.v1.Report.load:type_name -> wasmesh.sync.v1.Load
+	17, // 12: wasmesh.sync.v1.Report.demands:type_name -> wasmesh.sync.v1.Demand
 	0,  // 13: wasmesh.sync.v1.Report.runtime_state:type_name -> wasmesh.sync.v1.RuntimeState
-	1,  // 14: wasmesh.sync.v1.Copy.state:type_name -> wasmesh.sync.v1.CopyState
-	7,  // 15: wasmesh.sync.v1.Copy.size:type_name -> wasmesh.sync.v1.Resources
-	14, // 16: wasmesh.sync.v1.Copy.failure:type_name -> wasmesh.sync.v1.Failure
-	2,  // 17: wasmesh.sync.v1.Failure.reason:type_name -> wasmesh.sync.v1.FailureReason
-	7,  // 18: wasmesh.sync.v1.Load.used:type_name -> wasmesh.sync.v1.Resources
-	18, // 19: wasmesh.sync.v1.ConnectResponse.index:type_name -> wasmesh.sync.v1.Index
-	19, // 20: wasmesh.sync.v1.ConnectResponse.update:type_name -> wasmesh.sync.v1.Update
-	26, // 21: wasmesh.sync.v1.ConnectResponse.credentials:type_name -> wasmesh.sync.v1.Credentials
-	27, // 22: wasmesh.sync.v1.ConnectResponse.hosts:type_name -> wasmesh.sync.v1.Hosts
-	31, // 23: wasmesh.sync.v1.ConnectResponse.policies:type_name -> wasmesh.sync.v1.PolicyPlan
-	34, // 24: wasmesh.sync.v1.ConnectResponse.decisions:type_name -> wasmesh.sync.v1.DecisionsQuery
-	6,  // 25: wasmesh.sync.v1.Index.version:type_name -> wasmesh.sync.v1.Version
-	36, // 26: wasmesh.sync.v1.Index.entries:type_name -> wasmesh.sync.v1.Index.Entry
-	6,  // 27: wasmesh.sync.v1.Update.version:type_name -> wasmesh.sync.v1.Version
-	6,  // 28: wasmesh.sync.v1.Update.base:type_name -> wasmesh.sync.v1.Version
-	20, // 29: wasmesh.sync.v1.Update.upserts:type_name -> wasmesh.sync.v1.Row
-	21, // 30: wasmesh.sync.v1.Row.model:type_name -> wasmesh.sync.v1.Model
-	25, // 31: wasmesh.sync.v1.Row.alias:type_name -> wasmesh.sync.v1.Alias
-	22, // 32: wasmesh.sync.v1.Model.type:type_name -> wasmesh.sync.v1.ModelType
-	23, // 33: wasmesh.sync.v1.Model.storage:type_name -> wasmesh.sync.v1.StorageReference
-	7,  // 34: wasmesh.sync.v1.Model.size_hint:type_name -> wasmesh.sync.v1.Resources
-	24, // 35: wasmesh.sync.v1.Model.knobs:type_name -> wasmesh.sync.v1.Knobs
-	37, // 36: wasmesh.sync.v1.StorageReference.parameters:type_name -> wasmesh.sync.v1.StorageReference.ParametersEntry
-	38, // 37: wasmesh.sync.v1.Credentials.storage:type_name -> wasmesh.sync.v1.Credentials.StorageEntry
-	39, // 38: wasmesh.sync.v1.Hosts.hosts:type_name -> wasmesh.sync.v1.Hosts.Host
-	6,  // 39: wasmesh.sync.v1.PolicyPlan.version:type_name -> wasmesh.sync.v1.Version
-	40, // 40: wasmesh.sync.v1.PolicyPlan.entries:type_name -> wasmesh.sync.v1.PolicyPlan.Entry
-	6,  // 41: wasmesh.sync.v1.PolicyReport.plan_version:type_name -> wasmesh.sync.v1.Version
-	41, // 42: wasmesh.sync.v1.PolicyReport.entries:type_name -> wasmesh.sync.v1.PolicyReport.Entry
-	5,  // 43: wasmesh.sync.v1.Decision.outcome:type_name -> wasmesh.sync.v1.DecisionOutcome
-	30, // 44: wasmesh.sync.v1.Decision.generation:type_name -> wasmesh.sync.v1.Generation
-	33, // 45: wasmesh.sync.v1.DecisionsReply.decisions:type_name -> wasmesh.sync.v1.Decision
-	30, // 46: wasmesh.sync.v1.PolicyPlan.Entry.generation:type_name -> wasmesh.sync.v1.Generation
-	3,  // 47: wasmesh.sync.v1.PolicyPlan.Entry.role:type_name -> wasmesh.sync.v1.PolicyRole
-	4,  // 48: wasmesh.sync.v1.PolicyReport.Entry.state:type_name -> wasmesh.sync.v1.GenerationState
-	8,  // 49: wasmesh.sync.v1.SyncService.Connect:input_type -> wasmesh.sync.v1.ConnectRequest
-	28, // 50: wasmesh.sync.v1.SyncService.GetBlob:input_type -> wasmesh.sync.v1.GetBlobRequest
-	17, // 51: wasmesh.sync.v1.SyncService.Connect:output_type -> wasmesh.sync.v1.ConnectResponse
-	29, // 52: wasmesh.sync.v1.SyncService.GetBlob:output_type -> wasmesh.sync.v1.GetBlobResponse
-	51, // [51:53] is the sub-list for method output_type
-	49, // [49:51] is the sub-list for method input_type
-	49, // [49:49] is the sub-list for extension type_name
-	49, // [49:49] is the sub-list for extension extendee
-	0,  // [0:49] is the sub-list for field type_name
+	13, // 14: wasmesh.sync.v1.Report.draining:type_name -> wasmesh.sync.v1.Draining
+	1,  // 15: wasmesh.sync.v1.Copy.state:type_name -> wasmesh.sync.v1.CopyState
+	7,  // 16: wasmesh.sync.v1.Copy.size:type_name -> wasmesh.sync.v1.Resources
+	15, // 17: wasmesh.sync.v1.Copy.failure:type_name -> wasmesh.sync.v1.Failure
+	2,  // 18: wasmesh.sync.v1.Failure.reason:type_name -> wasmesh.sync.v1.FailureReason
+	7,  // 19: wasmesh.sync.v1.Load.used:type_name -> wasmesh.sync.v1.Resources
+	20, // 20: wasmesh.sync.v1.ConnectResponse.index:type_name -> wasmesh.sync.v1.Index
+	21, // 21: wasmesh.sync.v1.ConnectResponse.update:type_name -> wasmesh.sync.v1.Update
+	28, // 22: wasmesh.sync.v1.ConnectResponse.credentials:type_name -> wasmesh.sync.v1.Credentials
+	29, // 23: wasmesh.sync.v1.ConnectResponse.hosts:type_name -> wasmesh.sync.v1.Hosts
+	33, // 24: wasmesh.sync.v1.ConnectResponse.policies:type_name -> wasmesh.sync.v1.PolicyPlan
+	36, // 25: wasmesh.sync.v1.ConnectResponse.decisions:type_name -> wasmesh.sync.v1.DecisionsQuery
+	19, // 26: wasmesh.sync.v1.ConnectResponse.drain:type_name -> wasmesh.sync.v1.Drain
+	6,  // 27: wasmesh.sync.v1.Index.version:type_name -> wasmesh.sync.v1.Version
+	38, // 28: wasmesh.sync.v1.Index.entries:type_name -> wasmesh.sync.v1.Index.Entry
+	6,  // 29: wasmesh.sync.v1.Update.version:type_name -> wasmesh.sync.v1.Version
+	6,  // 30: wasmesh.sync.v1.Update.base:type_name -> wasmesh.sync.v1.Version
+	22, // 31: wasmesh.sync.v1.Update.upserts:type_name -> wasmesh.sync.v1.Row
+	23, // 32: wasmesh.sync.v1.Row.model:type_name -> wasmesh.sync.v1.Model
+	27, // 33: wasmesh.sync.v1.Row.alias:type_name -> wasmesh.sync.v1.Alias
+	24, // 34: wasmesh.sync.v1.Model.type:type_name -> wasmesh.sync.v1.ModelType
+	25, // 35: wasmesh.sync.v1.Model.storage:type_name -> wasmesh.sync.v1.StorageReference
+	7,  // 36: wasmesh.sync.v1.Model.size_hint:type_name -> wasmesh.sync.v1.Resources
+	26, // 37: wasmesh.sync.v1.Model.knobs:type_name -> wasmesh.sync.v1.Knobs
+	39, // 38: wasmesh.sync.v1.StorageReference.parameters:type_name -> wasmesh.sync.v1.StorageReference.ParametersEntry
+	40, // 39: wasmesh.sync.v1.Credentials.storage:type_name -> wasmesh.sync.v1.Credentials.StorageEntry
+	41, // 40: wasmesh.sync.v1.Hosts.hosts:type_name -> wasmesh.sync.v1.Hosts.Host
+	6,  // 41: wasmesh.sync.v1.PolicyPlan.version:type_name -> wasmesh.sync.v1.Version
+	42, // 42: wasmesh.sync.v1.PolicyPlan.entries:type_name -> wasmesh.sync.v1.PolicyPlan.Entry
+	6,  // 43: wasmesh.sync.v1.PolicyReport.plan_version:type_name -> wasmesh.sync.v1.Version
+	43, // 44: wasmesh.sync.v1.PolicyReport.entries:type_name -> wasmesh.sync.v1.PolicyReport.Entry
+	5,  // 45: wasmesh.sync.v1.Decision.outcome:type_name -> wasmesh.sync.v1.DecisionOutcome
+	32, // 46: wasmesh.sync.v1.Decision.generation:type_name -> wasmesh.sync.v1.Generation
+	35, // 47: wasmesh.sync.v1.DecisionsReply.decisions:type_name -> wasmesh.sync.v1.Decision
+	13, // 48: wasmesh.sync.v1.Hosts.Host.draining:type_name -> wasmesh.sync.v1.Draining
+	32, // 49: wasmesh.sync.v1.PolicyPlan.Entry.generation:type_name -> wasmesh.sync.v1.Generation
+	3,  // 50: wasmesh.sync.v1.PolicyPlan.Entry.role:type_name -> wasmesh.sync.v1.PolicyRole
+	4,  // 51: wasmesh.sync.v1.PolicyReport.Entry.state:type_name -> wasmesh.sync.v1.GenerationState
+	8,  // 52: wasmesh.sync.v1.SyncService.Connect:input_type -> wasmesh.sync.v1.ConnectRequest
+	30, // 53: wasmesh.sync.v1.SyncService.GetBlob:input_type -> wasmesh.sync.v1.GetBlobRequest
+	18, // 54: wasmesh.sync.v1.SyncService.Connect:output_type -> wasmesh.sync.v1.ConnectResponse
+	31, // 55: wasmesh.sync.v1.SyncService.GetBlob:output_type -> wasmesh.sync.v1.GetBlobResponse
+	54, // [54:56] is the sub-list for method output_type
+	52, // [52:54] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_sync_v1_sync_proto_init() }
@@ -3394,15 +3684,16 @@ func file_sync_v1_sync_proto_init() {
 		(*ConnectRequest_Policies)(nil),
 		(*ConnectRequest_Decisions)(nil),
 	}
-	file_sync_v1_sync_proto_msgTypes[11].OneofWrappers = []any{
+	file_sync_v1_sync_proto_msgTypes[12].OneofWrappers = []any{
 		(*ConnectResponse_Index)(nil),
 		(*ConnectResponse_Update)(nil),
 		(*ConnectResponse_Credentials)(nil),
 		(*ConnectResponse_Hosts)(nil),
 		(*ConnectResponse_Policies)(nil),
 		(*ConnectResponse_Decisions)(nil),
+		(*ConnectResponse_Drain)(nil),
 	}
-	file_sync_v1_sync_proto_msgTypes[14].OneofWrappers = []any{
+	file_sync_v1_sync_proto_msgTypes[16].OneofWrappers = []any{
 		(*Row_Model)(nil),
 		(*Row_Alias)(nil),
 	}
@@ -3412,7 +3703,7 @@ func file_sync_v1_sync_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sync_v1_sync_proto_rawDesc), len(file_sync_v1_sync_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   36,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
