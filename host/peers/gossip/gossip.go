@@ -1,0 +1,220 @@
+package gossip
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+)
+
+// Intervals. Links tell who is alive; gossip has to be quick only about who has come, and sure about who has gone.
+const (
+	// probeInterval and probeTimeout: a host that is gone is suspected after a few probes and dead some seconds later.
+	probeInterval = 500 * time.Millisecond
+	probeTimeout  = 200 * time.Millisecond
+	// gossipInterval: a newcomer is known to all after a few rounds.
+	gossipInterval = 100 * time.Millisecond
+	// pushPullInterval mends what gossip has lost; memberlist stretches it in meshes of more than 32.
+	pushPullInterval = 15 * time.Second
+	// deadTime is for how long a dead host is still told that it is, in case it is not, and remembered.
+	deadTime = 15 * time.Second
+)
+
+// Config is how a Gossip takes part.
+type Config struct {
+	// Label names the mesh: messages of another are refused.
+	Label string
+	// Key has 16, 24 or 32 bytes.
+	Key []byte
+	// Node is this start of this host; its Name and GossipAddress are filled in.
+	Node Node
+	// Bind and Advertise are peers.Config's GossipAddress and GossipAdvertise.
+	Bind, Advertise string
+	// Transport in place of sockets; nil binds.
+	Transport memberlist.Transport
+	Events    Events
+	// Refused and Traffic count; they may be called by any goroutine.
+	Refused func(Refusal)
+	Traffic func(direction string, bytes int)
+	Logger  *slog.Logger
+}
+
+// Gossip takes part until it is closed.
+type Gossip struct {
+	config    Config
+	list      *memberlist.Memberlist
+	directory *directory
+	self      Node
+}
+
+// New joins nobody yet, but may be joined.
+func New(config Config) (*Gossip, error) {
+	var nonce [8]byte
+	rand.Read(nonce[:])
+	config.Node.Name = nameOf(config.Node.ID, config.Node.Epoch, binary.BigEndian.Uint64(nonce[:]))
+	meta, err := config.Node.encode()
+	if err != nil {
+		return nil, fmt.Errorf("gossip: %w", err)
+	}
+	in, err := newInspector(config.Label, config.Key)
+	if err != nil {
+		return nil, err
+	}
+	transport := config.Transport
+	if transport == nil {
+		if transport, err = newSocket(config.Bind, config.Logger); err != nil {
+			return nil, err
+		}
+	}
+	g := &Gossip{config: config, self: config.Node, directory: newDirectory(config.Node, config.Events)}
+	settings, err := g.settings(meta)
+	if err != nil {
+		return nil, errors.Join(err, transport.Shutdown())
+	}
+	settings.Transport = newGuard(transport, in, g.refused, config.Traffic)
+	if g.list, err = memberlist.Create(settings); err != nil {
+		return nil, errors.Join(fmt.Errorf("gossip: %w", err), settings.Transport.Shutdown())
+	}
+	g.self.GossipAddress = g.list.LocalNode().Address()
+	return g, nil
+}
+
+func (g *Gossip) settings(meta []byte) (*memberlist.Config, error) {
+	c := memberlist.DefaultLANConfig()
+	c.Name, c.Label, c.SecretKey = g.self.Name, g.config.Label, g.config.Key
+	c.TCPTimeout = streamTimeout
+	c.ProbeInterval, c.ProbeTimeout = probeInterval, probeTimeout
+	c.GossipInterval, c.GossipToTheDeadTime = gossipInterval, deadTime
+	c.PushPullInterval = pushPullInterval
+	// Messages are small, and what is compressed cannot be bounded before it is taken apart.
+	c.EnableCompression = false
+	c.Logger = log.New(debugWriter{g.config.Logger}, "", 0)
+	c.BindPort, c.AdvertiseAddr, c.AdvertisePort = 0, "", 0
+	delegates := &delegates{gossip: g, meta: meta}
+	c.Delegate, c.Alive, c.Events = delegates, delegates, delegates
+	if g.config.Advertise == "" {
+		return c, nil
+	}
+	host, port, err := net.SplitHostPort(g.config.Advertise)
+	if err != nil {
+		return nil, fmt.Errorf("gossip address to advertise: %w", err)
+	}
+	number, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return nil, fmt.Errorf("gossip address to advertise: port %q: %w", port, err)
+	}
+	c.AdvertiseAddr, c.AdvertisePort = host, int(number)
+	return c, nil
+}
+
+// Self is this start of this host, with its name and the address at which others reach its gossip.
+func (g *Gossip) Self() Node { return g.self }
+
+// Join exchanges what is known with the host at this address, "host:port" with an IP address. It takes seconds when
+// nobody answers.
+func (g *Gossip) Join(address string) error {
+	_, err := g.list.Join([]string{address})
+	if err != nil {
+		return fmt.Errorf("join %s: %w", address, err)
+	}
+	return nil
+}
+
+// Leave tells the others that this host leaves for good, and waits until some have been told, or ctx ends.
+func (g *Gossip) Leave(ctx context.Context) error {
+	timeout := streamTimeout
+	if deadline, ok := ctx.Deadline(); ok {
+		timeout = max(min(timeout, time.Until(deadline)), time.Millisecond)
+	}
+	if err := g.list.Leave(timeout); err != nil {
+		return fmt.Errorf("leave the mesh: %w", err)
+	}
+	return nil
+}
+
+// Close ends it. memberlist's goroutines end within streamTimeout.
+func (g *Gossip) Close() error { return g.list.Shutdown() }
+
+func (g *Gossip) refused(err error) {
+	if reason, ok := refusalOf(err); ok {
+		g.config.Refused(reason)
+		g.config.Logger.Debug("gossip refused", "reason", string(reason), "error", err)
+	}
+}
+
+// delegates is what memberlist asks and tells.
+type delegates struct {
+	gossip *Gossip
+	meta   []byte
+}
+
+// NodeMeta implements memberlist.Delegate.
+func (d *delegates) NodeMeta(int) []byte { return d.meta }
+
+// NotifyMsg implements memberlist.Delegate: messages of other kinds are refused before.
+func (d *delegates) NotifyMsg([]byte) {}
+
+// GetBroadcasts implements memberlist.Delegate.
+func (d *delegates) GetBroadcasts(int, int) [][]byte { return nil }
+
+// LocalState implements memberlist.Delegate.
+func (d *delegates) LocalState(bool) []byte { return nil }
+
+// MergeRemoteState implements memberlist.Delegate.
+func (d *delegates) MergeRemoteState([]byte, bool) {}
+
+// NotifyAlive implements memberlist.AliveDelegate: an error keeps the node out.
+func (d *delegates) NotifyAlive(n *memberlist.Node) error {
+	if n.Name == d.gossip.self.Name {
+		return nil
+	}
+	node, err := described(n)
+	if err != nil {
+		d.gossip.config.Refused(RefusedMalformed)
+		return err
+	}
+	if known := d.gossip.directory.has(node); !known && d.gossip.directory.len() >= MaxHosts {
+		d.gossip.config.Refused(RefusedOversized)
+		return fmt.Errorf("%d hosts are known already", MaxHosts)
+	} else if !known && node.ID == d.gossip.self.ID {
+		d.gossip.config.Refused(RefusedIdentity)
+	}
+	return nil
+}
+
+// NotifyJoin implements memberlist.EventDelegate.
+func (d *delegates) NotifyJoin(n *memberlist.Node) { d.NotifyUpdate(n) }
+
+// NotifyUpdate implements memberlist.EventDelegate.
+func (d *delegates) NotifyUpdate(n *memberlist.Node) {
+	if n.Name == d.gossip.self.Name {
+		return
+	}
+	if node, err := described(n); err == nil {
+		d.gossip.directory.alive(node)
+	}
+}
+
+// NotifyLeave implements memberlist.EventDelegate.
+func (d *delegates) NotifyLeave(n *memberlist.Node) {
+	if node, err := described(n); err == nil {
+		d.gossip.directory.gone(node.ID, n.Name)
+	}
+}
+
+// debugWriter makes log records of memberlist's lines.
+type debugWriter struct{ log *slog.Logger }
+
+func (w debugWriter) Write(line []byte) (int, error) {
+	w.log.Debug(strings.TrimSpace(string(line)))
+	return len(line), nil
+}
