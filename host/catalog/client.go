@@ -34,6 +34,23 @@ type PolicyListener interface {
 	DecisionsQuery(query *syncv1.DecisionsQuery)
 }
 
+// MeshListener is told who is in the mesh and what the controller wants of this host, on the goroutine of Client.Run: it must
+// not block.
+type MeshListener interface {
+	// HostsChanged has every host that the controller knows, this one included; not to be changed.
+	HostsChanged(hosts []*syncv1.Hosts_Host)
+	// Drain has this host hand its copies over and leave. The handing over takes at most timeout; 0 is the host's own
+	// setting.
+	Drain(timeout time.Duration)
+}
+
+// Peers are the other hosts, as far as they can stand in for the controller.
+type Peers interface {
+	// Catalog answers the whole catalog of a peer that has a newer one than have, which is nil for none: updates without
+	// base, the last one complete. Nothing, without an error, when no peer has.
+	Catalog(ctx context.Context, have *syncv1.Version) ([]*syncv1.Update, error)
+}
+
 // Config says who this host is and where its controller and its files are.
 type Config struct {
 	// Hello is sent on every connection; its catalog version is filled in.
@@ -44,7 +61,11 @@ type Config struct {
 	StateDir string
 	// Policies hears of policies; nil for a host that has none.
 	Policies PolicyListener
-	Logger   *slog.Logger
+	// Mesh hears of other hosts; nil for nobody.
+	Mesh MeshListener
+	// Peers stand in for the controller while it is away; nil for a host that has none.
+	Peers  Peers
+	Logger *slog.Logger
 }
 
 // Client owns the host's end of the sync stream.
@@ -89,16 +110,21 @@ func (c *Client) Connected() bool { return c.connected.Load() }
 func (c *Client) Run(ctx context.Context) error {
 	c.restore()
 	if c.config.Controller == nil {
-		<-ctx.Done()
+		c.withoutController(ctx)
 		return nil
 	}
-	backoff := firstReconnect
+	backoff, away := firstReconnect, time.Now()
 	for ctx.Err() == nil {
 		started := time.Now()
 		err := c.session(ctx)
-		c.connected.Store(false)
+		if c.connected.Swap(false) {
+			away = time.Now()
+		}
 		if ctx.Err() != nil {
 			break
+		}
+		if time.Since(away) > peersAfter {
+			c.askPeers(ctx)
 		}
 		if time.Since(started) > maxReconnect {
 			backoff = firstReconnect

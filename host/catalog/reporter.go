@@ -28,6 +28,9 @@ type Reporter struct {
 	loadDirty    bool
 	state        syncv1.RuntimeState
 	stateMessage string
+	// draining is nil while the host does not leave.
+	draining *syncv1.Draining
+	demands  []*syncv1.Demand
 	// policies is what was last said of policies; nil for nothing yet.
 	policies      *syncv1.PolicyReport
 	policiesDirty bool
@@ -83,6 +86,34 @@ func (r *Reporter) PublishRuntime(state syncv1.RuntimeState, message string) {
 	changed := r.state != state || r.stateMessage != message
 	if changed {
 		r.state, r.stateMessage, r.loadDirty = state, message, true
+	}
+	r.mu.Unlock()
+	if changed {
+		r.signal()
+	}
+}
+
+// PublishDraining records how far this host is with leaving; nil when it does not. The message must not be changed
+// afterwards.
+func (r *Reporter) PublishDraining(draining *syncv1.Draining) {
+	r.mu.Lock()
+	changed := !proto.Equal(r.draining, draining)
+	if changed {
+		r.draining, r.loadDirty = draining, true
+	}
+	r.mu.Unlock()
+	if changed {
+		r.signal()
+	}
+}
+
+// PublishDemands records which runtimes requests here wait for, by name; what is not named is waited for no more. The
+// messages must not be changed afterwards.
+func (r *Reporter) PublishDemands(demands []*syncv1.Demand) {
+	r.mu.Lock()
+	changed := !slices.EqualFunc(r.demands, demands, func(a, b *syncv1.Demand) bool { return proto.Equal(a, b) })
+	if changed {
+		r.demands, r.loadDirty = demands, true
 	}
 	r.mu.Unlock()
 	if changed {
@@ -154,6 +185,8 @@ func (r *Reporter) complete() *syncv1.Report {
 		Load:           r.load,
 		RuntimeState:   r.state,
 		RuntimeMessage: r.stateMessage,
+		Demands:        r.demands,
+		Draining:       r.draining,
 	}
 }
 
@@ -164,7 +197,9 @@ func (r *Reporter) delta() *syncv1.Report {
 	if len(r.dirty) == 0 && !r.loadDirty {
 		return nil
 	}
-	report := &syncv1.Report{Load: r.load, RuntimeState: r.state, RuntimeMessage: r.stateMessage}
+	report := &syncv1.Report{
+		Load: r.load, RuntimeState: r.state, RuntimeMessage: r.stateMessage, Demands: r.demands, Draining: r.draining,
+	}
 	for id := range r.dirty {
 		if modelCopy, ok := r.copies[id]; ok {
 			report.Copies = append(report.Copies, modelCopy)

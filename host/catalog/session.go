@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"time"
 
 	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
 	"google.golang.org/grpc"
@@ -45,6 +46,13 @@ func (s *session) handle(message *syncv1.ConnectResponse) error {
 		s.credentials(value.Credentials)
 	case *syncv1.ConnectResponse_Hosts:
 		s.client.hosts.Store(value.Hosts)
+		if listener := s.client.config.Mesh; listener != nil {
+			listener.HostsChanged(value.Hosts.GetHosts())
+		}
+	case *syncv1.ConnectResponse_Drain:
+		if listener := s.client.config.Mesh; listener != nil {
+			listener.Drain(time.Duration(value.Drain.GetTimeoutMs()) * time.Millisecond)
+		}
 	case *syncv1.ConnectResponse_Policies:
 		if listener := s.client.config.Policies; listener != nil {
 			listener.PolicyPlan(value.Policies)
@@ -89,7 +97,7 @@ func (s *session) update(update *syncv1.Update) error {
 	}
 	next := table.with(update.GetVersion(), s.staged, s.removed)
 	s.index, s.staged, s.removed = nil, nil, nil
-	s.apply(table, next)
+	s.client.apply(table, next)
 	// What the change made the host decide goes out before the acknowledgement: see Listener.
 	if err := s.report(s.client.reporter.delta()); err != nil {
 		return err
@@ -97,8 +105,8 @@ func (s *session) update(update *syncv1.Update) error {
 	return s.send(&syncv1.ConnectRequest{Message: &syncv1.ConnectRequest_Ack{Ack: &syncv1.Ack{Version: next.Version()}}})
 }
 
-func (s *session) apply(old, next *Table) {
-	c := s.client
+// apply shows the table and returns when the listener has taken it in.
+func (c *Client) apply(old, next *Table) {
 	if err := saveTable(c.config.StateDir, next); err != nil {
 		// The catalog still holds in memory; only a restart without a controller would miss this version.
 		c.config.Logger.Error("catalog not kept on disk", "error", err)

@@ -74,6 +74,13 @@ func (b *Body) Held() int {
 	return b.kept.capacity()
 }
 
+// Len is how many bytes are kept.
+func (b *Body) Len() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.kept.len()
+}
+
 // Replayable reports whether a new attempt can start from the first byte.
 func (b *Body) Replayable() bool {
 	b.mu.Lock()

@@ -13,21 +13,39 @@ import (
 )
 
 // Unsent means that nothing of the request can have reached the application: sending it again is safe.
-type Unsent struct{ Err error }
+type Unsent struct {
+	Err error
+	// Peer is the address if it was to go to another host, else empty.
+	Peer string
+}
 
-func (e *Unsent) Error() string { return fmt.Sprintf("send request to the model server: %v", e.Err) }
+func (e *Unsent) Error() string {
+	return fmt.Sprintf("send request to %s: %v", recipient(e.Peer), e.Err)
+}
 
 func (e *Unsent) Unwrap() error { return e.Err }
 
 // Interrupted means that the connection or the call broke after the request had left: the application may have acted
 // on it.
-type Interrupted struct{ Err error }
+type Interrupted struct {
+	Err error
+	// Peer is the address if it went to another host, else empty.
+	Peer string
+}
 
 func (e *Interrupted) Error() string {
-	return fmt.Sprintf("the call to the model server broke off while the request was in flight; it may or may not have run, and sending it again waits for the server: %v", e.Err)
+	return fmt.Sprintf("the call to %s broke off while the request was in flight; it may or may not have run, and sending it again waits for the server: %v",
+		recipient(e.Peer), e.Err)
 }
 
 func (e *Interrupted) Unwrap() error { return e.Err }
+
+func recipient(peer string) string {
+	if peer == "" {
+		return "the model server"
+	}
+	return "host " + peer
+}
 
 // RequestError means that the request itself cannot be forwarded, whatever the server.
 type RequestError struct {
@@ -75,9 +93,9 @@ func classify(ctx context.Context, up *upload, sent bool, err error) error {
 		return bad
 	}
 	if !sent || refused(err) {
-		return &Unsent{err}
+		return &Unsent{err, up.peer}
 	}
-	return &Interrupted{err}
+	return &Interrupted{err, up.peer}
 }
 
 // unsendable types what net/http does not put on the wire at all: then the request is at fault and not the server, which

@@ -54,9 +54,13 @@ func (f *Forwarder) Open(ctx context.Context, target Target, head Head) (*Stream
 	if err != nil {
 		return nil, err
 	}
-	p, err := f.pool(target.Address)
+	peer := ""
+	if target.Peer {
+		peer = target.Address
+	}
+	p, err := f.pool(target)
 	if err != nil {
-		return nil, &Unsent{err}
+		return nil, &Unsent{err, peer}
 	}
 	for {
 		c, err := p.take(ctx)
@@ -64,11 +68,11 @@ func (f *Forwarder) Open(ctx context.Context, target Target, head Head) (*Stream
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
-			return nil, &Unsent{err}
+			return nil, &Unsent{err, peer}
 		}
-		up := &upload{reader: head.Body.attempt(), framer: framer}
+		up := &upload{reader: head.Body.attempt(), peer: peer, framer: framer}
 		up.framer.src = up.reader
-		stream, err := call(ctx, c, head, up)
+		stream, err := p.call(ctx, c, outbound{target, head, up})
 		if err == nil {
 			stream.release = func() { p.give(c) }
 			return stream, nil
@@ -92,7 +96,7 @@ const connUnusable = "http2: client conn not usable"
 // framer prepares the changes to the request's messages.
 func (f *Forwarder) framer(target Target, head Head) (framer, error) {
 	path, listed := target.IDPaths[head.Method]
-	if !listed && !target.AllowAnyMethod {
+	if !listed && !target.AllowAnyMethod && !target.Peer {
 		return framer{}, unimplemented("the model server does not offer method %s", head.Method)
 	}
 	return framer{
@@ -105,30 +109,49 @@ func (f *Forwarder) framer(target Target, head Head) (framer, error) {
 	}, nil
 }
 
-// pool returns the connections to address. Pools of addresses that are no longer in use are dropped when a new one is
-// made, so their number stays that of the servers in use.
-func (f *Forwarder) pool(address string) (*pool, error) {
+// pool returns the connections to the target. Pools of model servers that are no longer in use are dropped when a new one
+// is made, so their number stays that of the servers in use; those of peers when they are forgotten.
+func (f *Forwarder) pool(target Target) (*pool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
 		return nil, errPoolClosed
 	}
-	if p, ok := f.pools[address]; ok {
+	if p, ok := f.pools[target.Address]; ok {
 		return p, nil
 	}
 	for other, p := range f.pools {
-		if p.idle() {
+		if !p.peer && !target.Peer && p.idle() {
 			p.close()
 			delete(f.pools, other)
 		}
 	}
-	p := newPool(address)
-	f.pools[address] = p
+	p := newPool(target)
+	f.pools[target.Address] = p
 	return p, nil
 }
 
+// Forget lets go of a peer that has left or is not heard of any more. Calls that wait there, so that no model server has
+// seen them, end as Unsent; those that may be at work go on, and the last of them closes its connection.
+func (f *Forwarder) Forget(address string) {
+	f.mu.Lock()
+	p := f.pools[address]
+	delete(f.pools, address)
+	f.mu.Unlock()
+	if p != nil {
+		p.forget()
+	}
+}
+
+// outbound is one attempt of a call.
+type outbound struct {
+	target Target
+	head   Head
+	up     *upload
+}
+
 // call makes one attempt on one connection.
-func call(ctx context.Context, c *conn, head Head, up *upload) (*Stream, error) {
+func (p *pool) call(ctx context.Context, c *conn, out outbound) (*Stream, error) {
 	var left time.Duration
 	if deadline, ok := ctx.Deadline(); ok {
 		left = max(1, time.Until(deadline))
@@ -136,26 +159,51 @@ func call(ctx context.Context, c *conn, head Head, up *upload) (*Stream, error) 
 	ctx, cancel := context.WithCancel(ctx)
 	var sent atomic.Bool
 	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }})
-	request := (&http.Request{
-		Method: http.MethodPost,
-		URL:    &url.URL{Scheme: "http", Host: "model-server", Path: "/" + head.Method},
-		Host:   "model-server",
-		Header: outgoing(head, left),
-		Body:   up,
-	}).WithContext(traced)
-	request.ContentLength = -1
+	request := out.request(left)
+	var waiting *hold
+	if holds(out.target, out.head) {
+		waiting = &hold{cancel: cancel}
+		traced = waiting.trace(traced)
+		request.Header.Set("Expect", expectContinue)
+		if !p.keep(waiting) {
+			cancel()
+			return nil, &Unsent{errPeerGone, out.up.peer}
+		}
+		defer p.drop(waiting)
+	}
 
-	response, err := c.RoundTrip(request)
+	response, err := c.RoundTrip(request.WithContext(traced))
 	if err != nil {
-		err = classify(ctx, up, sent.Load() && c.heard.Load(), err)
+		if waiting.is(brokenOff) {
+			err = &Unsent{errPeerGone, out.up.peer}
+		} else {
+			err = classify(ctx, out.up, sent.Load() && c.heard.Load() && !waiting.is(held), err)
+		}
 		cancel()
 		return nil, err
 	}
-	stream, err := newStream(ctx, cancel, response, up)
+	stream, err := newStream(ctx, cancel, response, out)
 	if err != nil {
 		cancel()
 		response.Body.Close()
 		return nil, err
 	}
 	return stream, nil
+}
+
+// request is the attempt as HTTP has it.
+func (o *outbound) request(left time.Duration) *http.Request {
+	length := int64(-1)
+	if o.target.Peer && o.head.Body.AtEnd() {
+		// Nothing is added to it on the way to a peer. Who knows the length keeps no more buffer than that.
+		length = int64(o.head.Body.Len())
+	}
+	return &http.Request{
+		Method:        http.MethodPost,
+		URL:           &url.URL{Scheme: "http", Host: "model-server", Path: "/" + o.head.Method},
+		Host:          "model-server",
+		Header:        outgoing(o.target, o.head, left),
+		Body:          o.up,
+		ContentLength: length,
+	}
 }

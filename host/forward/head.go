@@ -11,6 +11,10 @@ type Target struct {
 	IDPaths map[string][]uint32
 	// AllowAnyMethod lets methods pass that are not in IDPaths, with the id in the header.
 	AllowAnyMethod bool
+	// Peer: another host, and not a model server. Messages pass to it as they are: it writes the model id.
+	Peer bool
+	// Header is set on every request, after the client's headers. It is not changed.
+	Header http.Header
 }
 
 // Head is what is known of a request before it is forwarded.
@@ -24,6 +28,8 @@ type Head struct {
 	// Name is the name by which the client asked if it stood in the message itself, else empty. A later message that
 	// names another model ends the call.
 	Name string
+	// Wait has a peer keep the request until it has loaded the model.
+	Wait bool
 	// Body is the request from its first byte on.
 	Body *Body
 }

@@ -15,6 +15,7 @@ func TestOutgoingHeaders(t *testing.T) {
 		Metadata: http.Header{
 			"Content-Type": {"application/grpc+proto"}, "Grpc-Timeout": {"9S"}, "User-Agent": {"grpc-go"}, "Te": {"trailers"},
 			"Mm-Vmodel-Id": {"digits"}, "Mm-Balanced": {"true"}, "Mm-Model-Id": {"spoofed"}, "Connection": {"close"},
+			"Wasmesh-Model-Id": {"spoofed"}, "Wasmesh-Wait": {"1"}, "Wasmesh-Mesh-Token": {"spoofed"}, "Expect": {"100-continue"},
 			"Grpc-Accept-Encoding": {"gzip"}, "Traceparent": {"00-1"}, "Blob-Bin": {"AAE"},
 		},
 	}
@@ -22,12 +23,26 @@ func TestOutgoingHeaders(t *testing.T) {
 		"Content-Type": {"application/grpc+proto"}, "Grpc-Timeout": {"1500000u"}, "User-Agent": {"wasmesh"}, "Te": {"trailers"},
 		"Mm-Model-Id": {"digits__isvc-1"}, "Grpc-Accept-Encoding": {"gzip"}, "Traceparent": {"00-1"}, "Blob-Bin": {"AAE"},
 	}
-	if got := outgoing(head, 1500*time.Millisecond); !reflect.DeepEqual(got, want) {
+	if got := outgoing(Target{}, head, 1500*time.Millisecond); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}
 	head.ModelID = "modèle"
-	if got := outgoing(head, 0); got.Get("Mm-Model-Id")+got.Get("Grpc-Timeout") != "" || got.Get("Mm-Model-Id-Bin") != "bW9kw6hsZQ" {
+	if got := outgoing(Target{}, head, 0); got.Get("Mm-Model-Id")+got.Get("Grpc-Timeout") != "" || got.Get("Mm-Model-Id-Bin") != "bW9kw6hsZQ" {
 		t.Errorf("an id beyond ASCII and no deadline: %v", got)
+	}
+}
+
+func TestHeadersToAPeer(t *testing.T) {
+	target := Target{Peer: true, Header: http.Header{"Wasmesh-Mesh-Token": {"ours"}}}
+	head := Head{ModelID: "modèle %", Name: "digits", Wait: true, Metadata: http.Header{
+		"Content-Type": {"application/grpc"}, "Wasmesh-Mesh-Token": {"spoofed"}, "Wasmesh-Name": {"spoofed"}, "Mm-Vmodel-Id": {"digits"}, "Traceparent": {"00-1"},
+	}}
+	want := http.Header{
+		"Content-Type": {"application/grpc"}, "Te": {"trailers"}, "User-Agent": {"wasmesh"}, "Traceparent": {"00-1"}, "Wasmesh-Mesh-Token": {"ours"},
+		"Wasmesh-Model-Id": {"mod%C3%A8le %25"}, "Wasmesh-Name": {"digits"}, "Wasmesh-Wait": {"1"},
+	}
+	if got := outgoing(target, head, 0); !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
 	}
 }
 

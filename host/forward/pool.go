@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/http"
 	"slices"
@@ -25,6 +26,10 @@ const (
 	// large enough for a thousand callers that do not read at all without holding up the others.
 	streamWindow = 64 << 10
 	connWindow   = 1024 * streamWindow
+	// peerPing: a peer that has said nothing for so long is asked whether it lives, and has as long to answer; then its
+	// connections are broken. Who is in the mesh is found out faster, and elsewhere (package peers): this is for calls
+	// that are under way when a peer goes silent.
+	peerPing = 5 * time.Second
 )
 
 // errPoolClosed ends requests after Close.
@@ -32,13 +37,18 @@ var errPoolClosed = errors.New("the forwarder is closed")
 
 // pool holds the connections to one address.
 type pool struct {
-	address   string
+	address string
+	// peer: the server is another host.
+	peer      bool
 	transport *http.Transport
 
 	mu    sync.Mutex
 	conns []*conn
-	// dialing is closed when the dial under way has ended; nil when none is.
+	// held are the calls that wait at a peer.
+	held map[*hold]struct{}
+	// dialing is closed when the dial under way has ended, and hangUp ends it; nil when none is.
 	dialing chan struct{}
+	hangUp  context.CancelFunc
 	closed  bool
 }
 
@@ -53,23 +63,29 @@ type conn struct {
 	retired bool
 }
 
-func newPool(address string) *pool {
+func newPool(target Target) *pool {
+	address := target.Address
 	network, endpoint := "tcp", address
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		network, endpoint = "unix", strings.TrimPrefix(path, "//")
 	}
 	var protocols http.Protocols
 	protocols.SetUnencryptedHTTP2(true)
+	settings := &http.HTTP2Config{MaxReceiveBufferPerConnection: connWindow, MaxReceiveBufferPerStream: streamWindow}
+	if target.Peer {
+		settings.SendPingTimeout, settings.PingTimeout = peerPing, peerPing
+	}
 	var dialer net.Dialer
 	return &pool{
 		address: address,
+		peer:    target.Peer,
+		held:    make(map[*hold]struct{}),
 		transport: &http.Transport{
 			Protocols:          &protocols,
 			DisableCompression: true,
-			HTTP2: &http.HTTP2Config{
-				MaxReceiveBufferPerConnection: connWindow,
-				MaxReceiveBufferPerStream:     streamWindow,
-			},
+			HTTP2:              settings,
+			// The request's deadline bounds how long it waits for a peer to ask for its body.
+			ExpectContinueTimeout: math.MaxInt64,
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 				raw, err := dialer.DialContext(ctx, network, endpoint)
 				if err != nil {
@@ -99,12 +115,12 @@ func (p *pool) take(ctx context.Context) (*conn, error) {
 		}
 		wait := p.dialing
 		if wait == nil {
-			p.dialing = make(chan struct{})
+			dialing, cancel := context.WithTimeout(ctx, dialTimeout)
+			p.dialing, p.hangUp = make(chan struct{}), cancel
+			p.mu.Unlock()
+			return p.dial(dialing)
 		}
 		p.mu.Unlock()
-		if wait == nil {
-			return p.dial(ctx)
-		}
 		select {
 		case <-wait:
 		case <-ctx.Done():
@@ -122,10 +138,8 @@ func (p *pool) leastBusy() *conn {
 	return slices.MinFunc(p.conns, func(a, b *conn) int { return a.calls - b.calls })
 }
 
-// dial opens a connection for the caller, who has set p.dialing.
+// dial opens a connection for the caller, who has set p.dialing and p.hangUp.
 func (p *pool) dial(ctx context.Context) (*conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
 	heard := new(atomic.Bool)
 	// The transport wants a host and port; DialContext knows better.
 	client, err := p.transport.NewClientConn(context.WithValue(ctx, heardKey{}, heard), "http", "model-server:80")
@@ -133,7 +147,8 @@ func (p *pool) dial(ctx context.Context) (*conn, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	close(p.dialing)
-	p.dialing = nil
+	p.hangUp()
+	p.dialing, p.hangUp = nil, nil
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", p.address, err)
 	}
@@ -180,6 +195,47 @@ func (p *pool) retire(c *conn) {
 	defer p.mu.Unlock()
 	c.retired = true
 	p.conns = slices.DeleteFunc(p.conns, func(other *conn) bool { return other == c })
+}
+
+// keep has forget break off a call that waits at the peer. False: the peer is forgotten already.
+func (p *pool) keep(h *hold) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return false
+	}
+	p.held[h] = struct{}{}
+	return true
+}
+
+func (p *pool) drop(h *hold) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.held, h)
+}
+
+// forget takes no more calls, ends those that wait, and closes connections as they become idle.
+func (p *pool) forget() {
+	p.mu.Lock()
+	p.closed = true
+	var idle []*conn
+	for _, c := range p.conns {
+		c.retired = true
+		if c.calls == 0 {
+			idle = append(idle, c)
+		}
+	}
+	p.conns = nil
+	if p.hangUp != nil {
+		p.hangUp()
+	}
+	for h := range p.held {
+		h.breakOff()
+	}
+	p.mu.Unlock()
+	for _, c := range idle {
+		c.Close()
+	}
 }
 
 // idle reports whether no call and no dial is under way.

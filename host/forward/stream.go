@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"strings"
+
+	"github.com/wasmesh/wasmesh/host/route"
 )
 
 // Stream is a call that the server has begun to answer. It is read to its end by one goroutine, then closed.
@@ -21,17 +23,23 @@ type Stream struct {
 	trailersOnly bool
 	status       Status
 	ended        bool
+	// notHere and outcome are what a peer says of itself.
+	notHere, outcome string
 }
 
 // newStream checks that response is an answer in gRPC's terms.
-func newStream(ctx context.Context, cancel context.CancelFunc, response *http.Response, up *upload) (*Stream, error) {
+func newStream(ctx context.Context, cancel context.CancelFunc, response *http.Response, out outbound) (*Stream, error) {
 	if response.StatusCode != http.StatusOK {
-		return nil, &Interrupted{fmt.Errorf("it answered HTTP status %s to a gRPC call", response.Status)}
+		return nil, &Interrupted{fmt.Errorf("it answered HTTP status %s to a gRPC call", response.Status), out.up.peer}
 	}
 	if kind := response.Header.Get("Content-Type"); !strings.HasPrefix(kind, "application/grpc") {
-		return nil, &Interrupted{fmt.Errorf("it answered content type %q to a gRPC call", kind)}
+		return nil, &Interrupted{fmt.Errorf("it answered content type %q to a gRPC call", kind), out.up.peer}
 	}
-	s := &Stream{ctx: ctx, cancel: cancel, response: response, upload: up, header: incoming(response.Header)}
+	s := &Stream{ctx: ctx, cancel: cancel, response: response, upload: out.up}
+	if out.target.Peer {
+		s.notHere, s.outcome = response.Header.Get(route.HeaderNotHere), response.Header.Get(route.HeaderOutcome)
+	}
+	s.header = incoming(response.Header)
 	s.status, s.trailersOnly = statusOf(s.header)
 	s.ended = s.trailersOnly
 	return s, nil
@@ -57,8 +65,12 @@ func (s *Stream) Read(p []byte) (int, error) {
 		return 0, classify(s.ctx, s.upload, true, err)
 	}
 	if s.status, s.ended = statusOf(s.response.Trailer); !s.ended {
-		return 0, &Interrupted{errors.New("the server ended the call without a status")}
+		return 0, &Interrupted{errors.New("the server ended the call without a status"), s.upload.peer}
 	}
+	if s.upload.peer != "" {
+		s.outcome = s.response.Trailer.Get(route.HeaderOutcome)
+	}
+	route.Strip(s.response.Trailer)
 	return 0, io.EOF
 }
 
@@ -68,6 +80,19 @@ func (s *Stream) Status() Status { return s.status }
 // Trailer is the metadata that came after the messages, the status included; valid as Status is, and empty if
 // TrailersOnly.
 func (s *Stream) Trailer() http.Header { return s.response.Trailer }
+
+// NotHere is a peer's word that it passed the request to nobody, as it came: route.ParseNotHere. Empty if it said no such
+// thing.
+func (s *Stream) NotHere() string {
+	if !s.trailersOnly {
+		return ""
+	}
+	return s.notHere
+}
+
+// Outcome is how a peer says that it ended the call itself: the label of a route.Outcome. Empty if a model server ended it.
+// Valid as Status is.
+func (s *Stream) Outcome() string { return s.outcome }
 
 // Close ends the call, if it has not ended, and returns the connection's share of it.
 func (s *Stream) Close() {

@@ -11,6 +11,8 @@ import (
 // another while a read is under way, and always closes it.
 type upload struct {
 	reader *bodyReader
+	// peer is the address of the host that it goes to, empty for a model server.
+	peer string
 	// framer belongs to the read under way; when none is, to the holder of mu.
 	framer framer
 

@@ -107,11 +107,11 @@ func (s *Server) forwardGRPC(w http.ResponseWriter, r *http.Request, method stri
 		return refuse(w, err)
 	}
 	defer call.close()
-	if end, ok := s.copyAnswer(w, call, s.methods[method].unary, rec); !ok {
+	if end, ok := s.copyAnswer(w, call.Stream, s.methods[method].unary, rec); !ok {
 		end.setStatus(w.Header(), http.TrailerPrefix)
 		return end
 	}
-	return served(call.Status().Code)
+	return endOf(call.Stream)
 }
 
 // refuse ends a request that was not answered by a model server.
@@ -166,14 +166,14 @@ func withTimeout(r *http.Request) (context.Context, context.CancelFunc, error) {
 
 // copyAnswer passes the server's answer on as it comes; that of a unary method may as well go out in one piece. If it
 // breaks off, ok is false and the end is the caller's to tell.
-func (s *Server) copyAnswer(w http.ResponseWriter, call *call, unary bool, rec *record) (end answer, ok bool) {
+func (s *Server) copyAnswer(w http.ResponseWriter, stream *forward.Stream, unary bool, rec *record) (end answer, ok bool) {
 	header := w.Header()
-	for key, values := range call.Header() {
+	for key, values := range stream.Header() {
 		header[key] = values
 	}
 	bare(header)
 	w.WriteHeader(http.StatusOK)
-	if call.TrailersOnly() {
+	if stream.TrailersOnly() {
 		return answer{}, true
 	}
 	buffer := s.copies.Get().(*[]byte)
@@ -184,7 +184,7 @@ func (s *Server) copyAnswer(w http.ResponseWriter, call *call, unary bool, rec *
 	}
 	flush()
 	for {
-		n, err := call.Read(*buffer)
+		n, err := stream.Read(*buffer)
 		if err == io.EOF {
 			break
 		}
@@ -197,7 +197,7 @@ func (s *Server) copyAnswer(w http.ResponseWriter, call *call, unary bool, rec *
 		}
 		flush()
 	}
-	for key, values := range call.Trailer() {
+	for key, values := range stream.Trailer() {
 		header[http.TrailerPrefix+key] = values
 	}
 	return answer{}, true

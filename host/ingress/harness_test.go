@@ -90,7 +90,18 @@ type copies struct {
 	acquires, suspects, forgots, leases atomic.Int32
 }
 
-func (m *copies) TryAcquire(id string) (Lease, bool) {
+func (m *copies) Start(model Resolved) Session { return &session{m, model.ModelID} }
+
+// session is a Session whose leases are all of this host.
+type session struct {
+	*copies
+	id string
+}
+
+func (w *session) Refused(Lease, *route.NotHere) {}
+
+func (w *session) Try() (Lease, bool) {
+	m, id := w.copies, w.id
 	if !m.loaded.Load() {
 		return nil, false
 	}
@@ -98,7 +109,8 @@ func (m *copies) TryAcquire(id string) (Lease, bool) {
 	return &lease{m, id, m.target}, true
 }
 
-func (m *copies) Acquire(ctx context.Context, id string) (Lease, error) {
+func (w *session) Acquire(ctx context.Context) (Lease, error) {
+	m, id := w.copies, w.id
 	call := int(m.acquires.Add(1))
 	target := m.target
 	if m.load != nil {
@@ -123,6 +135,8 @@ type lease struct {
 
 func (l *lease) Target() forward.Target { return l.target }
 func (l *lease) ModelID() string        { return l.id }
+func (l *lease) Local() bool            { return true }
+func (l *lease) Waits() bool            { return false }
 func (l *lease) Release()               { l.copies.leases.Add(-1) }
 
 // runtimeServer is a model server: ModelInfer is the test's, any other method is an echo of raw messages.
@@ -194,10 +208,16 @@ type mesh struct {
 // newMesh starts a Server in front of target, where all models are loaded.
 func newMesh(t testing.TB, config Config, target forward.Target) *mesh {
 	t.Helper()
+	return newMeshOf(t, config, target, nil)
+}
+
+// newMeshOf is newMesh with peers.
+func newMeshOf(t testing.TB, config Config, target forward.Target, peers *Peers) *mesh {
+	t.Helper()
 	m := &mesh{table: newTable(), copies: &copies{target: target}, registry: prometheus.NewRegistry()}
 	m.copies.loaded.Store(true)
 	m.Server = New(config, Deps{
-		Catalog: m.table, Models: m.copies, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: m.registry,
+		Catalog: m.table, Models: m.copies, Peers: peers, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: m.registry,
 	})
 	onGRPC, onREST := listen(t), listen(t)
 	var serving sync.WaitGroup

@@ -13,14 +13,14 @@ import (
 )
 
 const (
-	// maxAttempts bounds how often one request is sent.
-	maxAttempts = 8
-	// firstPause is between the first two attempts; it doubles. All pauses together are 1.3 s: the port Models waits
-	// for the server itself, so these only keep a misbehaving one from being hammered.
+	// maxAttempts bounds how often one request is sent; a Session ends earlier, or says why it does not.
+	maxAttempts = route.MaxVisits
+	// firstPause is between the first two attempts on this host's model server; it doubles. All pauses together are 1.3 s:
+	// the port Models waits for the server itself, so these only keep a misbehaving one from being hammered.
 	firstPause = 10 * time.Millisecond
-	// requestOverhead is the memory of a waiting request without its bytes: the goroutine and its stack, the HTTP/2
-	// stream, the response writer's buffer, the header map.
-	requestOverhead = 16 << 10
+	// requestOverhead is the memory of a waiting request without its bytes: two goroutines and their stacks, if it waits at a
+	// peer, the HTTP/2 streams, the response writer's buffer, the header maps. TestAWaitingRequestIsCheap measures it.
+	requestOverhead = 24 << 10
 	// streamWindow is how much a client may send ahead of the reader; see newGRPCServer.
 	streamWindow = 64 << 10
 )
@@ -39,7 +39,7 @@ type request struct {
 	record *record
 }
 
-// call is a request that the model server has begun to answer.
+// call is a request that somebody has begun to answer.
 type call struct {
 	*forward.Stream
 	lease Lease
@@ -50,43 +50,84 @@ func (c *call) close() {
 	c.lease.Release()
 }
 
-// invoke finds a loaded copy for the request, waiting for it if need be, and forwards. It tries again while the server
-// cannot have acted on the request, or says that it does not have the model.
+// endOf is how a call ended that was read to its end: as the model server wanted, or as a peer says.
+func endOf(stream *forward.Stream) answer {
+	end := served(stream.Status().Code)
+	if outcome, ok := route.ParseOutcome(stream.Outcome()); ok {
+		end.outcome = outcome
+	}
+	return end
+}
+
+// invoke finds a copy for the request, waiting for one if need be, and forwards. It tries again while nobody can have
+// acted on the request: while whoever got it does not have the model, or did not get it.
 func (s *Server) invoke(ctx context.Context, rq *request) (*call, error) {
+	way := newWay(s, rq)
+	defer way.end()
 	for attempt := 1; ; attempt++ {
-		lease, err := s.acquire(ctx, rq, attempt == 1)
+		lease, err := way.acquire(ctx)
 		if err != nil {
 			return nil, err
 		}
-		if rq.record.invoked.IsZero() {
-			rq.record.invoked = time.Now()
-		}
-		stream, err := s.forwarder.Open(ctx, lease.Target(), rq.head(lease))
-		again := false
-		switch {
-		case err == nil:
-			if again, err = s.forgotten(ctx, rq, lease, stream); !again && err == nil {
+		stream, why, err := s.send(ctx, rq, lease)
+		if err == nil {
+			if err = way.settle(ctx); err == nil {
 				return &call{stream, lease}, nil
 			}
 			stream.Close()
-		default:
-			if _, unsent := errors.AsType[*forward.Unsent](err); unsent {
-				again = rq.body.Replayable()
-				s.models.Suspect()
-			}
 		}
+		waited := lease.Waits()
 		lease.Release()
-		if !again || attempt == maxAttempts {
+		if why == nil || attempt == maxAttempts {
+			if waited {
+				err = waitError(ctx, rq, err)
+			}
 			return nil, err
 		}
-		if err := pause(ctx, firstPause<<(attempt-1)); err != nil {
-			return nil, err
+		way.refused(lease, why)
+		if lease.Local() {
+			if err := pause(ctx, firstPause<<(attempt-1)); err != nil {
+				return nil, err
+			}
 		}
 	}
 }
 
+// send makes one attempt. err is how the request ends unless why is set: then nobody has acted on it, and it can be sent
+// again.
+func (s *Server) send(ctx context.Context, rq *request, lease Lease) (stream *forward.Stream, why *route.NotHere, err error) {
+	if lease.Local() && rq.record.invoked.IsZero() {
+		rq.record.invoked = time.Now()
+	} else if !lease.Local() {
+		rq.record.hops++
+	}
+	stream, err = s.forwarder.Open(ctx, lease.Target(), rq.head(lease))
+	switch {
+	case err != nil:
+		if _, unsent := errors.AsType[*forward.Unsent](err); unsent {
+			why = &route.NotHere{Reason: route.Unreachable}
+			if lease.Local() {
+				s.models.Suspect()
+			}
+		}
+	case lease.Local():
+		if s.forgotten(ctx, s.models, lease, stream) {
+			why, err = &route.NotHere{Reason: route.Absent}, errForgotten
+		}
+	default:
+		why, err = turnedAway(stream)
+	}
+	if err != nil && stream != nil {
+		stream.Close()
+	}
+	if !rq.body.Replayable() {
+		why = nil
+	}
+	return stream, why, err
+}
+
 func (rq *request) head(lease Lease) forward.Head {
-	head := forward.Head{Method: rq.method, Metadata: rq.header, ModelID: lease.ModelID(), Body: rq.body}
+	head := forward.Head{Method: rq.method, Metadata: rq.header, ModelID: lease.ModelID(), Body: rq.body, Wait: lease.Waits()}
 	if rq.inMessage {
 		head.Name = rq.name
 	}
@@ -96,81 +137,35 @@ func (rq *request) head(lease Lease) forward.Head {
 // errForgotten is for a request that cannot be sent again although its model is being reloaded.
 var errForgotten = route.Errorf(route.NoHost, "the model server lost the model; it is being loaded again: retry")
 
-// forgotten reports whether the answer means that the server lost the model, in which case the request is to be sent
-// again. The error is for a request that can no longer be.
-func (s *Server) forgotten(ctx context.Context, rq *request, lease Lease, stream *forward.Stream) (again bool, err error) {
-	if !stream.TrailersOnly() || stream.Status().Code != codes.NotFound {
-		return false, nil
-	}
-	if !s.models.Forgot(ctx, lease.ModelID()) {
-		return false, nil
-	}
-	return rq.body.Replayable(), errForgotten
+// forgotten reports whether the answer means that this host's server lost the model.
+func (s *Server) forgotten(ctx context.Context, models forgetful, lease Lease, stream *forward.Stream) bool {
+	return stream.TrailersOnly() && stream.Status().Code == codes.NotFound && models.Forgot(ctx, lease.ModelID())
 }
 
-// acquire takes a lease on the model that the request names now. On the first attempt a loaded copy costs no wait.
-func (s *Server) acquire(ctx context.Context, rq *request, first bool) (Lease, error) {
-	resolved, err := s.resolve(rq.name)
+// forgetful are Models and Here.
+type forgetful interface {
+	Forgot(ctx context.Context, modelID string) bool
+}
+
+// turnedAway is what a peer says that passed the request to nobody, and what the client hears if it cannot be sent again.
+func turnedAway(stream *forward.Stream) (*route.NotHere, error) {
+	value := stream.NotHere()
+	if value == "" {
+		return nil, nil
+	}
+	why, err := route.ParseNotHere(value)
 	if err != nil {
-		return nil, err
+		// A dialect of another version. This much is clear: the host did not serve it.
+		why = &route.NotHere{Reason: route.Refused, Err: route.Errorf(route.Internal, "a host turned the request away: %v", err)}
 	}
-	if first {
-		if lease, ok := s.models.TryAcquire(resolved.ModelID); ok {
-			return lease, nil
-		}
+	if why.Err != nil {
+		return why, why.Err
 	}
-	cost := rq.cost()
-	if err := s.budget.Take(cost); err != nil {
-		err.RetryAfter = time.Second
-		return nil, err
-	}
-	defer s.budget.Give(cost)
-	s.metrics.waiting.Inc()
-	defer s.metrics.waiting.Dec()
-	rq.share.give()
-	for {
-		lease, err := s.models.Acquire(ctx, resolved.ModelID)
-		if err == nil {
-			if err := rq.share.take(ctx); err != nil {
-				lease.Release()
-				return nil, err
-			}
-			return lease, nil
-		}
-		gone, ok := errors.AsType[*route.Error](err)
-		if !ok || gone.Outcome != route.UnknownModel {
-			return nil, waitError(ctx, rq, err)
-		}
-		// The model was removed while the request waited; its alias may point elsewhere by now.
-		next, unresolved := s.resolve(rq.name)
-		if unresolved != nil {
-			return nil, unresolved
-		}
-		if next.ModelID == resolved.ModelID {
-			return nil, err
-		}
-		resolved = next
-	}
+	return why, errMoved
 }
 
-// resolve finds the model behind a name, if this host can serve it.
-func (s *Server) resolve(name string) (Resolved, error) {
-	resolved, err := s.catalog.Resolve(name)
-	switch {
-	case err == nil && resolved.Reason != "":
-		return Resolved{}, route.Errorf(route.LoadFailed, "model %s cannot be served: %s", name, resolved.Reason)
-	case err == nil && resolved.NotHere != "":
-		return Resolved{}, route.Errorf(route.NoHost, "model %s cannot be served here: %s", name, resolved.NotHere)
-	case err == nil:
-		return resolved, nil
-	case err.Outcome == route.UnknownModel && !s.catalog.Ready():
-		unsure := route.Errorf(route.NoHost, "this host has not received its catalog yet, so it cannot tell whether model %s exists; try again", name)
-		unsure.RetryAfter = time.Second
-		return Resolved{}, unsure
-	default:
-		return Resolved{}, err
-	}
-}
+// errMoved is for a request that cannot be sent again although its model is elsewhere.
+var errMoved = route.Errorf(route.NoHost, "the copy of the model went while the request was sent: retry")
 
 // cost is the memory that the request holds while it waits.
 func (rq *request) cost() int64 {
@@ -178,13 +173,18 @@ func (rq *request) cost() int64 {
 	if !rq.body.AtEnd() {
 		cost += rq.window
 	}
-	for key, values := range rq.header {
-		cost += int64(len(key))
+	return cost + headerBytes(rq.header)
+}
+
+// headerBytes is what a header's text takes.
+func headerBytes(header http.Header) (n int64) {
+	for key, values := range header {
+		n += int64(len(key))
 		for _, value := range values {
-			cost += int64(len(value))
+			n += int64(len(value))
 		}
 	}
-	return cost
+	return n
 }
 
 // waitError says what the deadline was spent on.

@@ -20,6 +20,8 @@ type metrics struct {
 	api, invoke             *prometheus.HistogramVec // method, code; milliseconds
 	requestSize, answerSize *prometheus.HistogramVec // method, code; bytes
 	outcomes                *prometheus.CounterVec   // outcome
+	proxied                 *prometheus.CounterVec   // result
+	hops                    prometheus.Histogram
 	inFlight, waiting       prometheus.Gauge
 }
 
@@ -35,12 +37,18 @@ func newMetrics(registry prometheus.Registerer, budget *Budget) *metrics {
 		answerSize:  histogram("modelmesh_response_size_bytes", "Bytes of response messages, prefixes included.", sizes),
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "wasmesh_requests_total", Help: "Requests to models by how they ended; each has one outcome."}, []string{"outcome"}),
+		proxied: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "wasmesh_proxied_requests_total",
+			Help: "Requests that other hosts passed on to this one, by how they ended here: an outcome, or not_here_ and why."}, []string{"result"}),
+		hops: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "wasmesh_request_hops", Help: "Peers that a request was passed on to, of requests that came to this host first.",
+			Buckets: []float64{0, 1, 2, 3, 8}}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "wasmesh_requests_in_flight", Help: "Requests to models that have not ended."}),
 		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "wasmesh_requests_waiting", Help: "Requests that wait for their model to be loaded."}),
 	}
-	registry.MustRegister(m.api, m.invoke, m.requestSize, m.answerSize, m.outcomes, m.inFlight, m.waiting,
+	registry.MustRegister(m.api, m.invoke, m.requestSize, m.answerSize, m.outcomes, m.proxied, m.hops, m.inFlight, m.waiting,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "wasmesh_waiting_bytes", Help: "Memory charged to requests that wait, of --waiting-budget-bytes.",
 		}, func() float64 { return float64(budget.Used()) }))
@@ -50,9 +58,11 @@ func newMetrics(registry prometheus.Registerer, budget *Budget) *metrics {
 // record is what is measured of one request.
 type record struct {
 	start        time.Time
-	invoked      time.Time // zero: never
+	invoked      time.Time // of this host's model server; zero: never
 	requestBytes atomic.Int64
 	sentBytes    int64
+	// hops counts the peers that it was sent to.
+	hops int
 }
 
 // begin counts a request until the function that it returns is called.
@@ -65,17 +75,22 @@ func (s *Server) begin() (end func()) {
 	}
 }
 
-// done counts the end of a request.
+// done counts the end of a request that came to this host first.
 func (m *metrics) done(r *record, method string, end answer) {
 	code := codeName(end.code)
-	now := time.Now()
-	m.api.WithLabelValues(method, code).Observe(milliseconds(now.Sub(r.start)))
-	if !r.invoked.IsZero() {
-		m.invoke.WithLabelValues(method, code).Observe(milliseconds(now.Sub(r.invoked)))
-	}
+	m.api.WithLabelValues(method, code).Observe(milliseconds(time.Since(r.start)))
+	m.invoked(r, method, end)
 	m.requestSize.WithLabelValues(method, code).Observe(float64(r.requestBytes.Load()))
 	m.answerSize.WithLabelValues(method, code).Observe(float64(r.sentBytes))
 	m.outcomes.WithLabelValues(end.outcome.String()).Inc()
+	m.hops.Observe(float64(r.hops))
+}
+
+// invoked counts what this host's model server was asked, for whomever.
+func (m *metrics) invoked(r *record, method string, end answer) {
+	if !r.invoked.IsZero() {
+		m.invoke.WithLabelValues(method, codeName(end.code)).Observe(milliseconds(time.Since(r.invoked)))
+	}
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"context"
+	"net/http"
 
 	"github.com/wasmesh/wasmesh/host/forward"
 	"github.com/wasmesh/wasmesh/host/route"
@@ -37,25 +38,64 @@ type ModelStatus struct {
 	Reason string
 }
 
-// Models are the copies of models on this host.
+// Models find copies for requests, on this host and on others.
 type Models interface {
-	// TryAcquire takes a lease if the model is loaded. It never waits.
-	TryAcquire(modelID string) (Lease, bool)
-	// Acquire has the model loaded, if it is not, and takes a lease. It waits within ctx. Errors are *route.Error,
-	// UnknownModel among them if the model has left the catalog meanwhile, or the context's.
-	Acquire(ctx context.Context, modelID string) (Lease, error)
-	// Forgot asks the model server whether it lost a model that it was thought to hold. If true, the copy is no longer
-	// handed out and the next Acquire loads it again.
+	// Start begins the way of one request to a model. It never waits.
+	Start(model Resolved) Session
+	// Forgot asks this host's model server whether it lost a model that it was thought to hold. If true, the copy is no
+	// longer handed out and the next one is loaded again.
 	Forgot(ctx context.Context, modelID string) bool
-	// Suspect reports that the model server does not take connections. Until it has been asked, Acquire waits and
-	// TryAcquire finds nothing.
+	// Suspect reports that this host's model server does not take connections. Until it has been asked, its copies are not
+	// handed out.
 	Suspect()
 }
 
-// Lease keeps a copy from being unloaded.
+// Session is the way of one request to its model, until a lease serves it: a route.Trip with somebody to perform it. One
+// goroutine uses it; leases outlive it. It need not be ended.
+type Session interface {
+	// Try takes a lease if there is a loaded copy, here or on a peer. It never waits, and is called before Acquire or not
+	// at all.
+	Try() (Lease, bool)
+	// Acquire takes the next lease, having the model loaded if it must be. It waits within ctx. Errors are *route.Error,
+	// which end the request, or the context's; UnknownModel says that the model has left the catalog meanwhile.
+	Acquire(ctx context.Context) (Lease, error)
+	// Refused says that the lease that was taken last, which is released, did not serve the request, and that the request
+	// can be sent again. The next Acquire goes on from there.
+	Refused(lease Lease, why *route.NotHere)
+}
+
+// Lease is leave to send one request to a copy.
 type Lease interface {
+	// Target is where to send it: this host's model server, or a peer with the token in its Header.
 	Target() forward.Target
 	ModelID() string
+	// Local: the copy is on this host, and is not unloaded before Release.
+	Local() bool
+	// Waits: the peer is still to load the model, so that opening the request may take as long as a load.
+	Waits() bool
 	// Release ends the lease; it is called once.
 	Release()
+}
+
+// Here are the copies on this host, for requests that other hosts pass on. Errors are *route.NotHere.
+type Here interface {
+	// TryAcquire takes a lease if the model is loaded and takes another request. It never waits.
+	TryAcquire(modelID string) (Lease, error)
+	// Join takes a lease, waiting within ctx if the model is queued, being loaded or full. It never has one loaded. Other
+	// errors are the context's.
+	Join(ctx context.Context, modelID string) (Lease, error)
+	// Forgot and Suspect are those of Models.
+	Forgot(ctx context.Context, modelID string) bool
+	Suspect()
+}
+
+// Peers are what the peer listener needs.
+type Peers struct {
+	Here Here
+	// CheckToken tells in constant time whether the sender knows the key of the mesh.
+	CheckToken func(token string) bool
+	// Service answers the calls of peers that are not requests to models; it checks their token itself.
+	Service http.Handler
+	// Refused counts a request that was turned away: "token" or "malformed".
+	Refused func(reason string)
 }

@@ -181,6 +181,9 @@ func (c *restCall) unary(ctx context.Context, method string, message []byte, res
 		return route.Errorf(route.TooLarge, "the answer is over this server's limit of %d bytes (--max-message-bytes)", limit)
 	}
 	if status := call.Status(); status.Code != codes.OK {
+		if end := endOf(call.Stream); end.outcome != route.Served {
+			return &route.Error{Outcome: end.outcome, Message: status.Message}
+		}
 		return &runtimeError{status}
 	}
 	return unframe(answered, response)

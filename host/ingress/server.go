@@ -20,7 +20,7 @@ import (
 const (
 	// DefaultMaxMessageBytes is ModelMesh's grpcMaxMessageSizeBytes.
 	DefaultMaxMessageBytes = 16 << 20
-	// DefaultWaitingBytes lets about seven hundred large requests, or several thousand small ones, wait for loads.
+	// DefaultWaitingBytes lets about seven hundred large requests, or two thousand small ones, wait for loads.
 	DefaultWaitingBytes = 64 << 20
 	// DefaultRESTTimeout bounds a REST request, which carries no deadline of its own: longer than any usual load.
 	DefaultRESTTimeout = 5 * time.Minute
@@ -45,7 +45,9 @@ type Config struct {
 type Deps struct {
 	Catalog Catalog
 	Models  Models
-	Log     *slog.Logger
+	// Peers is nil for a host that is alone.
+	Peers *Peers
+	Log   *slog.Logger
 	// Metrics is where the request metrics are registered.
 	Metrics prometheus.Registerer
 }
@@ -55,6 +57,7 @@ type Server struct {
 	config    Config
 	catalog   Catalog
 	models    Models
+	peers     *Peers
 	log       *slog.Logger
 	metrics   *metrics
 	methods   map[string]method
@@ -65,15 +68,22 @@ type Server struct {
 
 	grpcServer *http.Server
 	restServer *http.Server
+	peerServer *http.Server
 	local      *grpc.Server
 
 	// base is what all requests' contexts come from; breakOff ends it when Shutdown is out of time.
 	base     context.Context
 	breakOff context.CancelFunc
+	// service is what calls of Peers.Service live within; endService ends them.
+	service    context.Context
+	endService context.CancelFunc
 
 	draining atomic.Bool
 	drained  chan struct{}
-	handlers handlers
+	// turningAway: what peers pass on is not taken any more.
+	turningAway atomic.Bool
+	// handlers and proxied count the requests to models that are being handled: those of clients, and of peers.
+	handlers, proxied handlers
 }
 
 // New makes a Server.
@@ -92,6 +102,7 @@ func New(config Config, deps Deps) *Server {
 		config:    config,
 		catalog:   deps.Catalog,
 		models:    deps.Models,
+		peers:     deps.Peers,
 		log:       deps.Log,
 		methods:   namedMethods(),
 		budget:    budget,
@@ -101,10 +112,12 @@ func New(config Config, deps Deps) *Server {
 		drained:   make(chan struct{}),
 	}
 	s.base, s.breakOff = context.WithCancel(context.Background())
+	s.service, s.endService = context.WithCancel(s.base)
 	s.metrics = newMetrics(deps.Metrics, budget)
 	s.local = s.newLocal()
 	s.grpcServer = s.newGRPCServer()
 	s.restServer = s.newRESTServer()
+	s.peerServer = s.newPeerServer()
 	return s
 }
 
@@ -132,31 +145,54 @@ func (s *Server) Drain() {
 	}
 }
 
-// Shutdown drains, takes no more connections, sends GOAWAY on those there are, and waits for the requests in flight
-// until ctx ends, which breaks them off. When it returns, no request to a model is being handled and every lease is
-// released.
+// Forget lets go of a peer that has left or is not heard of any more, by the Address of its Target. What waits there goes
+// elsewhere; what may be at work there goes on.
+func (s *Server) Forget(address string) { s.forwarder.Forget(address) }
+
+// Shutdown drains, takes no more connections, sends GOAWAY on those there are, and waits for the requests in flight until
+// ctx ends, which breaks them off: first for those of clients, some of which may be at peers, then for those of peers, which
+// are sent elsewhere from then on. When it returns, no request to a model is being handled and every lease is released.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.Drain()
+	err := errors.Join(s.shutdownClients(ctx), s.shutdownPeers(ctx))
+	if err != nil {
+		// Out of time. Closing its connection ends most requests, but not one behind which the client has sent another.
+		s.breakOff()
+		for _, server := range []*http.Server{s.grpcServer, s.restServer, s.peerServer} {
+			server.Close()
+		}
+	}
+	<-s.handlers.idle()
+	<-s.proxied.idle()
+	s.breakOff()
+	s.local.Stop()
+	s.forwarder.Close()
+	return err
+}
+
+func (s *Server) shutdownClients(ctx context.Context) (err error) {
 	servers := []*http.Server{s.grpcServer, s.restServer}
 	done := make(chan error, len(servers))
 	for _, server := range servers {
 		go func() { done <- server.Shutdown(ctx) }()
 	}
-	var err error
 	for range servers {
 		err = errors.Join(err, <-done)
 	}
-	if err != nil {
-		// Out of time. Closing its connection ends most requests, but not one behind which the client has sent another.
-		s.breakOff()
-		s.grpcServer.Close()
-		s.restServer.Close()
-	}
-	s.handlers.wait()
-	s.breakOff()
-	s.local.Stop()
-	s.forwarder.Close()
 	return err
+}
+
+// shutdownPeers ends the other calls of peers, which do not end by themselves, once no request of theirs is left.
+func (s *Server) shutdownPeers(ctx context.Context) error {
+	s.turningAway.Store(true)
+	done := make(chan error, 1)
+	go func() { done <- s.peerServer.Shutdown(ctx) }()
+	select {
+	case <-s.proxied.idle():
+	case <-ctx.Done():
+	}
+	s.endService()
+	return <-done
 }
 
 // baseContext is for net/http: what the contexts of a listener's requests come from.
@@ -166,8 +202,8 @@ func (s *Server) baseContext(net.Listener) context.Context { return s.base }
 type handlers struct {
 	mu    sync.Mutex
 	count int
-	// idle is closed when count has come down to 0; nil when nobody waits.
-	idle chan struct{}
+	// done is closed when count has come down to 0; nil when nobody waits.
+	done chan struct{}
 }
 
 func (h *handlers) begin() {
@@ -179,21 +215,24 @@ func (h *handlers) begin() {
 func (h *handlers) end() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.count--; h.count == 0 && h.idle != nil {
-		close(h.idle)
-		h.idle = nil
+	if h.count--; h.count == 0 && h.done != nil {
+		close(h.done)
+		h.done = nil
 	}
 }
 
-// wait returns when none is left. It is called once, when no new ones begin.
-func (h *handlers) wait() {
+// idle is closed when none is left.
+func (h *handlers) idle() <-chan struct{} {
 	h.mu.Lock()
-	if h.count == 0 {
-		h.mu.Unlock()
-		return
+	defer h.mu.Unlock()
+	if h.done != nil {
+		return h.done
 	}
-	idle := make(chan struct{})
-	h.idle = idle
-	h.mu.Unlock()
-	<-idle
+	done := make(chan struct{})
+	if h.count == 0 {
+		close(done)
+	} else {
+		h.done = done
+	}
+	return done
 }

@@ -15,23 +15,22 @@ import (
 // nothing is behind it any more.
 type Lease struct {
 	executor *Executor
-	modelID  string
-	served   served
+	served   *served
 	released atomic.Bool
 }
 
 // ModelID is the concrete id that the runtime knows the model by.
-func (l *Lease) ModelID() string { return l.modelID }
-
-// MaxConcurrency is how many requests the copy serves at once, as the runtime said; 0 is no limit. It is the caller's to
-// respect.
-func (l *Lease) MaxConcurrency() int { return l.served.maxConcurrency }
+func (l *Lease) ModelID() string { return l.served.modelID }
 
 // Release ends the lease; after the first call it does nothing.
 func (l *Lease) Release() {
-	if !l.released.Swap(true) {
-		l.executor.release(l.served.copy)
+	if l.released.Swap(true) {
+		return
 	}
+	if l.served.gate != nil {
+		l.served.gate.leave()
+	}
+	l.executor.release(l.served.copy)
 }
 
 func (e *Executor) release(c *modelcache.Copy) {
@@ -43,7 +42,8 @@ func (e *Executor) release(c *modelcache.Copy) {
 	}
 }
 
-// TryAcquire takes a lease if the model is loaded. It never waits, takes no lock and allocates only the lease.
+// TryAcquire takes a lease if the model is loaded and its copy takes one more request. It never waits, allocates only the
+// lease, and takes no lock for a copy without a limit of concurrency.
 func (e *Executor) TryAcquire(modelID string) (*Lease, bool) {
 	if e.runtime.doubt.Load() != nil {
 		return nil, false
@@ -53,79 +53,186 @@ func (e *Executor) TryAcquire(modelID string) (*Lease, bool) {
 		return nil, false
 	}
 	found, _ := value.(*served)
-	// A copy that was closed since is on its way out, or was for an instant considered for it: Acquire sorts that out.
-	if !found.copy.Acquire(time.Now()) {
+	if found.gate != nil && !found.gate.try() {
 		return nil, false
 	}
-	return &Lease{executor: e, modelID: modelID, served: *found}, true
+	// A copy that was closed since is on its way out, or was for an instant considered for it: Acquire sorts that out.
+	if !found.copy.Acquire(time.Now()) {
+		if found.gate != nil {
+			found.gate.leave()
+		}
+		return nil, false
+	}
+	return &Lease{executor: e, served: found}, true
 }
 
-// waiter is a request in Acquire.
+// waiter is a request that waits for the machine.
 type waiter struct {
 	modelID string
 	// answer takes one outcome without blocking.
 	answer chan outcome
 }
 
+// outcome of a wait: a copy that was acquired for the request, with its place at the gate if there is one, or an error.
 type outcome struct {
-	lease *Lease
-	err   *route.Error
+	served *served
+	place  *place
+	wake   machine.Wake
 }
 
+// errAgain: the copy is not served any more, so the model is to be asked for anew.
+var errAgain = errors.New("the copy is gone")
+
 // Acquire takes a lease, having the model loaded first if it is not. It waits until the model is loaded or has failed,
-// or ctx ends. Errors are *route.Error: UnknownModel (also when the model is removed meanwhile: its alias may point
-// elsewhere by then), LoadFailed, CannotFit, QueueFull, NoHost, DeadlineExceeded, Cancelled.
+// and then for the copy to take one more request; or until ctx ends. Errors are *route.Error: UnknownModel (also when
+// the model is removed meanwhile: its alias may point elsewhere by then), LoadFailed, CannotFit, QueueFull, NoHost,
+// DeadlineExceeded, Cancelled.
 func (e *Executor) Acquire(ctx context.Context, modelID string) (*Lease, error) {
+	lease, err := e.acquire(ctx, machine.Wanted{Model: modelID})
+	if elsewhere, ok := errors.AsType[*NotHere](err); ok {
+		return nil, elsewhere.Err
+	}
+	return lease, err
+}
+
+// Join is Acquire for a request that was sent here because the model is held here: it waits only if that is so, or if a
+// load is under way or reserved. Errors are *route.Error when the wait itself ended (DeadlineExceeded, Cancelled), else
+// *NotHere.
+func (e *Executor) Join(ctx context.Context, modelID string) (*Lease, error) {
+	return e.acquire(ctx, machine.Wanted{Model: modelID, Join: true})
+}
+
+func (e *Executor) acquire(ctx context.Context, wanted machine.Wanted) (*Lease, error) {
 	started := time.Now()
-	if err := e.inDoubt(ctx); err != nil {
-		return nil, e.gaveUp(ctx, modelID, started)
+	for {
+		if err := e.inDoubt(ctx); err != nil {
+			return nil, e.gaveUp(ctx, wanted.Model, started)
+		}
+		lease, err := e.enter(ctx, wanted.Model)
+		if lease == nil && err == nil {
+			lease, err = e.await(ctx, wanted, started)
+		}
+		switch {
+		case err == nil:
+			return lease, nil
+		case errors.Is(err, errAgain):
+			continue
+		case ctx.Err() != nil || errors.Is(err, errStopped):
+			return nil, e.gaveUp(ctx, wanted.Model, started)
+		}
+		return nil, err
 	}
-	if lease, ok := e.TryAcquire(modelID); ok {
-		return lease, nil
+}
+
+// enter takes a lease on a copy that is loaded, waiting for its turn if it is full. Neither lease nor error: there is none.
+func (e *Executor) enter(ctx context.Context, modelID string) (*Lease, error) {
+	value, ok := e.requests.served.Load(modelID)
+	if !ok {
+		return nil, nil
 	}
-	w := &waiter{modelID: modelID, answer: make(chan outcome, 1)}
-	id := machine.WaiterID(e.requests.last.Add(1))
-	e.requests.waiters.Store(id, w)
-	err := e.call(ctx, machine.Wanted{Model: modelID, Waiter: id})
+	found, _ := value.(*served)
+	var p *place
+	if found.gate != nil {
+		if p = found.gate.join(false); p == nil {
+			return nil, found.overload()
+		}
+	}
+	if !found.copy.Acquire(time.Now()) {
+		if p != nil {
+			found.gate.quit(p)
+		}
+		return nil, nil
+	}
+	return e.pass(ctx, found, p)
+}
+
+// overload is what a request hears that finds the copy's queue full.
+func (s *served) overload() error {
+	_, waiting := s.gate.counts()
+	err := route.Errorf(route.QueueFull,
+		"model queue overload: %d requests wait for model %q, which takes %d at once (limit %d); try again later",
+		waiting, s.modelID, s.gate.limit, s.gate.bound)
+	err.RetryAfter = time.Second
+	return &NotHere{State: machine.Loaded, Err: err}
+}
+
+// pass waits for the turn of a request for which the copy has been acquired.
+func (e *Executor) pass(ctx context.Context, found *served, p *place) (*Lease, error) {
+	if p == nil {
+		return &Lease{executor: e, served: found}, nil
+	}
+	var err error
+	select {
+	case <-p.turn:
+		if p.held {
+			return &Lease{executor: e, served: found}, nil
+		}
+		err = errAgain
+	case <-e.stopped:
+		err = errStopped
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	found.gate.quit(p)
+	e.release(found.copy)
+	return nil, err
+}
+
+// await waits for the machine.
+func (e *Executor) await(ctx context.Context, wanted machine.Wanted, started time.Time) (*Lease, error) {
+	w := &waiter{modelID: wanted.Model, answer: make(chan outcome, 1)}
+	wanted.Waiter = machine.WaiterID(e.requests.last.Add(1))
+	e.requests.waiters.Store(wanted.Waiter, w)
+	err := e.call(ctx, wanted)
 	if err == nil {
 		select {
 		case o := <-w.answer:
-			return e.answered(o, started)
+			return e.answered(ctx, o, started)
 		case <-e.stopped:
 			err = errStopped
 		case <-ctx.Done():
+			err = ctx.Err()
 		}
 	}
-	if _, mine := e.requests.waiters.LoadAndDelete(id); !mine {
-		// The answer came at the same moment, and it may be a lease.
-		if o := <-w.answer; o.lease != nil {
-			o.lease.Release()
+	if _, mine := e.requests.waiters.LoadAndDelete(wanted.Waiter); !mine {
+		// The answer came at the same moment, and it may be a copy.
+		if o := <-w.answer; o.served != nil {
+			if o.place != nil {
+				o.served.gate.quit(o.place)
+			}
+			e.release(o.served.copy)
 		}
 	} else if !errors.Is(err, errStopped) {
-		e.post(delivery{event: machine.WaiterGone{Model: modelID, Waiter: id}})
+		e.post(delivery{event: machine.WaiterGone{Model: wanted.Model, Waiter: wanted.Waiter}})
 	}
-	return nil, e.gaveUp(ctx, modelID, started)
+	return nil, err
 }
 
-func (e *Executor) answered(o outcome, started time.Time) (*Lease, error) {
-	if o.err != nil {
-		return nil, o.err
+func (e *Executor) answered(ctx context.Context, o outcome, started time.Time) (*Lease, error) {
+	if o.served == nil {
+		return nil, &NotHere{State: o.wake.State, Failure: o.wake.Failure, Err: o.wake.Err}
 	}
-	e.metrics.cacheMiss.Observe(milliseconds(time.Since(started)))
-	return o.lease, nil
+	lease, err := e.pass(ctx, o.served, o.place)
+	if err == nil {
+		e.metrics.cacheMiss.Observe(milliseconds(time.Since(started)))
+	}
+	return lease, err
 }
 
 // gaveUp says why a request waits no longer.
-func (e *Executor) gaveUp(ctx context.Context, modelID string, started time.Time) *route.Error {
+func (e *Executor) gaveUp(ctx context.Context, modelID string, started time.Time) error {
 	waited := time.Since(started).Round(time.Millisecond)
 	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded) && e.State(modelID) == machine.Loaded:
+		return route.Errorf(route.DeadlineExceeded,
+			"the deadline passed after %v of waiting for model %q, which has as many requests as it takes at once; try again", waited, modelID)
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return route.Errorf(route.DeadlineExceeded,
 			"the deadline passed after %v of waiting for model %q, which is %s; its load goes on, so try again", waited, modelID, e.stage(modelID))
 	case ctx.Err() != nil:
 		return route.Errorf(route.Cancelled, "the caller went away after %v of waiting for model %q", waited, modelID)
 	}
-	return route.Errorf(route.NoHost, "this host is stopping; try again")
+	return &NotHere{Err: route.Errorf(route.NoHost, "this host is stopping; try again")}
 }
 
 // stage says in words how far a model is.
@@ -133,9 +240,7 @@ func (e *Executor) stage(modelID string) string {
 	if !e.runtime.up.Load() {
 		return "waiting for the runtime to become ready"
 	}
-	value, _ := e.requests.stages.Load(modelID)
-	state, _ := value.(machine.State)
-	switch state {
+	switch state := e.State(modelID); state {
 	case machine.Queued:
 		return "queued, for its turn or for memory"
 	case machine.Estimating, machine.Pulling:
@@ -144,8 +249,9 @@ func (e *Executor) stage(modelID string) string {
 		return "being loaded by the runtime"
 	case machine.Draining:
 		return "still being unloaded"
+	default:
+		return state.String()
 	}
-	return state.String()
 }
 
 // wake answers waiters. One that has given up is not there any more: what was acquired for it is released.
@@ -160,15 +266,19 @@ func (e *Executor) wake(effect machine.Wake) {
 		}
 		w, _ := value.(*waiter)
 		if effect.Copy == nil {
-			w.answer <- outcome{err: effect.Err}
+			w.answer <- outcome{wake: effect}
 			continue
 		}
-		lease := &Lease{executor: e, modelID: w.modelID, served: served{copy: effect.Copy}}
-		if value, ok := e.requests.served.Load(w.modelID); ok {
-			if found, _ := value.(*served); found.copy == effect.Copy {
-				lease.served = *found
-			}
+		// What is published is found: the machine publishes a copy before it wakes anybody with it.
+		value, _ = e.requests.served.Load(w.modelID)
+		found, _ := value.(*served)
+		if found == nil || found.copy != effect.Copy {
+			found = &served{modelID: w.modelID, copy: effect.Copy}
 		}
-		w.answer <- outcome{lease: lease}
+		o := outcome{served: found}
+		if found.gate != nil {
+			o.place = found.gate.join(true)
+		}
+		w.answer <- o
 	}
 }

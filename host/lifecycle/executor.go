@@ -25,15 +25,17 @@ type Config struct {
 	LoadTimeout time.Duration
 }
 
-// Deps are what an Executor works with; all but Policies are required.
+// Deps are what an Executor works with; all but Policies and Mesh are required.
 type Deps struct {
 	Runtime   Runtime
 	Artifacts Artifacts
 	Publisher Publisher
 	// Policies may be nil: then nobody is told.
 	Policies Policies
-	Logger   *slog.Logger
-	Metrics  prometheus.Registerer
+	// Mesh may be nil for a host that is alone.
+	Mesh    MeshPort
+	Logger  *slog.Logger
+	Metrics prometheus.Registerer
 }
 
 const (
@@ -79,6 +81,8 @@ type Executor struct {
 	work     work
 	// worth is what the copies here were last said to be worth; written by the loop.
 	worth atomic.Pointer[machine.Worth]
+	// figures is the last look at every copy, of Figures.
+	figures atomic.Pointer[looked]
 }
 
 // requests is where requests and the loop meet.
@@ -90,6 +94,8 @@ type requests struct {
 	// waiters is who waits in Acquire: machine.WaiterID to *waiter. Whoever takes one out has the last word on it.
 	waiters sync.Map
 	last    atomic.Uint64
+	// lastTicket is the last machine.TicketID given out.
+	lastTicket atomic.Uint64
 }
 
 // runtimeWatch is what the supervisor knows of the runtime.
@@ -112,6 +118,8 @@ type work struct {
 	timer    *time.Timer
 	// told is what was last published of each loaded copy, by model id, to tell of use as it goes on.
 	told map[string]told
+	// answer is the last Reserved or GaveUp of this step.
+	answer machine.Effect
 }
 
 // delivery is an event on its way to the machine.
@@ -119,14 +127,22 @@ type delivery struct {
 	event machine.Event
 	// first runs on the loop's goroutine before the event is taken in; may be nil.
 	first func()
-	// taken is closed when the event has had its effects; may be nil.
-	taken chan struct{}
+	// taken is closed when the event has had its effects, of which the last answer is in answer by then; both may be nil.
+	taken  chan struct{}
+	answer *machine.Effect
 }
 
 // served is a loaded copy, as requests find it.
 type served struct {
-	copy           *modelcache.Copy
-	maxConcurrency int
+	modelID  string
+	key      uint64
+	copy     *modelcache.Copy
+	loadedAt time.Time
+	// gate is nil for a copy without a limit of concurrency.
+	gate *gate
+	// from is since when it has been used without a long pause, zero while it is not; the loop's alone.
+	from   time.Time
+	steady atomic.Bool
 }
 
 // New makes an Executor that does nothing before Run. It registers its metrics; that is the only error.
@@ -199,7 +215,11 @@ func (e *Executor) loop(ctx context.Context) (err error) {
 			if d.first != nil {
 				d.first()
 			}
+			e.work.answer = nil
 			e.step(ctx, d.event)
+			if d.answer != nil {
+				*d.answer = e.work.answer
+			}
 			if d.taken != nil {
 				close(d.taken)
 			}
@@ -245,7 +265,19 @@ var errStopped = errors.New("lifecycle has stopped")
 
 // call hands an event to the loop and waits until it has had its effects.
 func (e *Executor) call(ctx context.Context, event machine.Event) error {
-	d := delivery{event: event, taken: make(chan struct{})}
+	return e.deliver(ctx, delivery{event: event, taken: make(chan struct{})})
+}
+
+// ask is call for an event that is answered by an effect.
+func (e *Executor) ask(ctx context.Context, event machine.Event) (machine.Effect, error) {
+	answer := new(machine.Effect)
+	if err := e.deliver(ctx, delivery{event: event, taken: make(chan struct{}), answer: answer}); err != nil {
+		return nil, err // The loop may be writing the answer.
+	}
+	return *answer, nil
+}
+
+func (e *Executor) deliver(ctx context.Context, d delivery) error {
 	select {
 	case e.events <- d:
 	case <-e.stopped:

@@ -322,9 +322,13 @@ func run(t *testing.T, config Config, body func(t *testing.T, h *host)) {
 			told: &toldPolicies{}, metrics: prometheus.NewRegistry(),
 		}
 		config.Machine.Runtime = "r"
-		e, err := New(config, Deps{
+		deps := Deps{
 			Runtime: h.runtime, Artifacts: h.artifacts, Publisher: h.mesh, Policies: h.told, Logger: slog.New(slog.DiscardHandler), Metrics: h.metrics,
-		})
+		}
+		if o, ok := config.Machine.Mesh.(*others); ok {
+			deps.Mesh = o
+		}
+		e, err := New(config, deps)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -50,16 +50,22 @@ func (e *Executor) perform(ctx context.Context, effect machine.Effect) {
 		e.metrics.evictionAge.Observe(milliseconds(effect.Unused))
 		e.deps.Logger.Info("evicting model to make room", "model", effect.Model, "unused", effect.Unused.Round(time.Millisecond),
 			"keep", effect.Keep, "decision", effect.Decision)
-	case machine.Missed:
-		if e.deps.Policies != nil {
-			e.deps.Policies.Missed(effect)
-		}
 	case machine.Decided:
 		if e.deps.Policies != nil {
 			e.deps.Policies.Decided(effect)
 		}
 	case machine.Worth:
 		e.worth.Store(&effect)
+	case machine.Reserved, machine.GaveUp:
+		e.work.answer = effect
+	case machine.Remember:
+		if e.deps.Mesh != nil {
+			e.deps.Mesh.Remember(effect)
+		}
+	case machine.Homeless:
+		if e.deps.Mesh != nil {
+			e.deps.Mesh.Homeless(effect)
+		}
 	case machine.Wake:
 		e.wake(effect)
 	case machine.SetTimer:
@@ -182,13 +188,26 @@ func (e *Executor) removeFiles(ctx context.Context, modelID string) {
 	}
 }
 
+// unserve has requests find the model no more. Who waits at its copy asks anew.
+func (e *Executor) unserve(modelID string) {
+	value, _ := e.requests.served.LoadAndDelete(modelID)
+	if found, _ := value.(*served); found != nil && found.gate != nil {
+		found.gate.close()
+	}
+}
+
 // publish tells of a model's state: requests first find a loaded copy, then the mesh hears of it, and the reverse.
 func (e *Executor) publish(p machine.Publish) {
+	message := copyMessage(p)
+	delete(e.work.told, p.Model)
 	if p.State == machine.Loaded {
-		e.requests.served.Store(p.Model, &served{copy: p.Copy, maxConcurrency: p.MaxConcurrency})
+		found := &served{modelID: p.Model, key: p.Key, copy: p.Copy, loadedAt: p.Since, gate: newGate(p.MaxConcurrency)}
+		e.requests.served.Store(p.Model, found)
+		setUse(message, found)
+		e.work.told[p.Model] = told{served: found, message: message, at: time.Now()}
 		e.metrics.modelSize.Observe(float64(p.Size[modelcache.HostMemory]))
 	} else {
-		e.requests.served.Delete(p.Model)
+		e.unserve(p.Model)
 	}
 	e.requests.stages.Store(p.Model, p.State)
 	if p.State == machine.Absent {
@@ -200,18 +219,10 @@ func (e *Executor) publish(p machine.Publish) {
 	} else {
 		e.deps.Logger.Debug("model state", "model", p.Model, "state", p.State.String())
 	}
-	message := copyMessage(p)
-	delete(e.work.told, p.Model)
-	if p.Copy != nil {
-		e.work.told[p.Model] = told{copy: p.Copy, message: message, at: time.Now()}
-	}
 	if message != nil {
 		e.deps.Publisher.Publish(message)
 	} else {
 		e.deps.Publisher.Withdraw(p.Model)
-	}
-	if atRest := p.State == machine.Loaded || p.State == machine.Failed || p.State == machine.Absent; atRest && e.deps.Policies != nil {
-		e.deps.Policies.Ended(p.Model, p.State, p.Failure)
 	}
 }
 
@@ -220,6 +231,13 @@ func (e *Executor) ReclaimCurve() modelcache.Curve { return e.worth.Load().Recla
 
 func (e *Executor) publishFigures() {
 	stats, ledger := e.machine.Stats(), e.machine.Ledger().Stats()
+	for _, t := range e.work.told {
+		if t.served.gate != nil { // To the ledger these are in flight.
+			_, waiting := t.served.gate.counts()
+			stats.Waiting += waiting
+			ledger.InFlight = max(ledger.InFlight-waiting, 0)
+		}
+	}
 	e.deps.Publisher.PublishLoad(&syncv1.Load{
 		Used:             resourcesMessage(ledger.Used),
 		LoadsQueued:      uint32(stats.Queued),

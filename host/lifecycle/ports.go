@@ -26,15 +26,9 @@ type Artifacts interface {
 	Remove(ctx context.Context, modelID string) error
 }
 
-// Policies is told what decisions are to be taken and what came of them, in order, on the executor's goroutine: what it
-// does in a call, requests for models that are not loaded wait for.
+// Policies is told what came of the decisions to make room, in order, on the executor's goroutine: what it does in a call,
+// requests for models that are not loaded wait for.
 type Policies interface {
-	// Missed says that a request waits for a model that is not here. Where it should be loaded is for the policy to say; as
-	// long as hosts do not ask each other, it is loaded here. Ended follows.
-	Missed(missed machine.Missed)
-	// Ended says that the model has come to rest: Loaded, Failed for a reason, or Absent. It comes for every model, missed
-	// or not.
-	Ended(modelID string, state machine.State, failure *machine.Failure)
 	// Decided says what came of one answer of machine.Config.Order that had a number.
 	Decided(decided machine.Decided)
 }

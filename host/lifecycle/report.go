@@ -39,15 +39,18 @@ func copyMessage(p machine.Publish) *syncv1.Copy {
 		Size:         resourcesMessage(p.Size),
 		StateSinceMs: p.Since.UnixMilli(),
 	}
-	if p.Copy != nil {
-		setUse(message, p.Copy)
-	}
-	if f := p.Failure; f != nil {
-		message.Failure = &syncv1.Failure{
-			Reason: f.Reason, Message: f.Message, TimeMs: f.Time.UnixMilli(), RetryAtMs: unixMilli(f.RetryAt), Attempts: uint32(f.Attempts),
-		}
-	}
+	message.Failure = FailureMessage(p.Failure)
 	return message
+}
+
+// FailureMessage is a failure as it is told to others; nil for none.
+func FailureMessage(f *machine.Failure) *syncv1.Failure {
+	if f == nil {
+		return nil
+	}
+	return &syncv1.Failure{
+		Reason: f.Reason, Message: f.Message, TimeMs: f.Time.UnixMilli(), RetryAtMs: unixMilli(f.RetryAt), Attempts: uint32(f.Attempts),
+	}
 }
 
 // usePause is how often a copy's use is told again: it is for people and for whoever plans ahead, and a busy host must not
@@ -56,31 +59,33 @@ const usePause = 10 * time.Second
 
 // told is what was published of a loaded copy.
 type told struct {
-	copy    *modelcache.Copy
+	served  *served
 	message *syncv1.Copy
 	at      time.Time
 }
 
 // setUse fills in what changes while a copy is loaded. A copy that no request has used says nothing: the time that the
 // machine ranks it by is not one of use.
-func setUse(message *syncv1.Copy, c *modelcache.Copy) {
-	message.InFlight = uint32(c.InFlight())
-	if c.Uses() > 0 {
-		message.LastUsedMs = c.LastUsed().UnixMilli()
+func setUse(message *syncv1.Copy, s *served) {
+	u := s.use()
+	message.InFlight, message.Waiting, message.MaxConcurrency = uint32(u.InFlight), uint32(u.Waiting), uint32(u.MaxConcurrency)
+	if s.copy.Uses() > 0 {
+		message.LastUsedMs = s.copy.LastUsed().UnixMilli()
 	}
 }
 
-// publishUse tells of the copies whose use has changed since it was told.
+// publishUse tells of the copies whose use has changed since it was told, and notes which are in steady use.
 func (e *Executor) publishUse(now time.Time) {
 	for model, t := range e.work.told {
+		t.served.watchSteady(now)
 		if now.Sub(t.at) < usePause {
 			continue
 		}
 		message := proto.CloneOf(t.message)
-		setUse(message, t.copy)
+		setUse(message, t.served)
 		if !proto.Equal(message, t.message) {
 			e.deps.Publisher.Publish(message)
-			e.work.told[model] = told{copy: t.copy, message: message, at: now}
+			e.work.told[model] = told{served: t.served, message: message, at: now}
 		}
 	}
 }

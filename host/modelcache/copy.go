@@ -9,14 +9,16 @@ import (
 // is gone and can do no harm. Given out by the owner of the ledger.
 type CopyID uint64
 
-// The gate of a Copy: the number of requests in flight, and two flags.
+// The gate of a Copy: the number of requests in flight, and three flags.
 const (
 	// closed: takes no more requests. The number in flight only falls from here on.
 	closed = 1 << 63
 	// watched: a reservation was refused because this copy was in flight; its last Release tells.
 	watched = 1 << 62
+	// held: kept for a request that is to come; the first one to come takes its place.
+	held = 1 << 61
 
-	inFlight = watched - 1
+	inFlight = held - 1
 )
 
 // Copy is a model in memory, as the request path holds it. Its methods are lock-free and safe for concurrent use, also
@@ -46,7 +48,7 @@ func (c *Copy) Acquire(now time.Time) bool {
 			return false
 		}
 		// A failed swap means that another request went ahead: the loop as a whole always makes progress.
-		if c.gate.CompareAndSwap(gate, gate+1) {
+		if c.gate.CompareAndSwap(gate, gate&^held+1) {
 			c.Touch(now)
 			return true
 		}
@@ -61,14 +63,42 @@ func (c *Copy) Release() bool {
 		if gate&inFlight == 0 {
 			return false
 		}
-		next := gate - 1
-		if next&inFlight == 0 {
-			next &^= watched
-		}
-		if c.gate.CompareAndSwap(gate, next) {
-			return next&inFlight == 0 && gate&(closed|watched) != 0
+		if next, tell := idled(gate - 1); c.gate.CompareAndSwap(gate, next) {
+			return tell
 		}
 	}
+}
+
+// Hold keeps an open copy from being a victim until a request comes or Unhold; it counts as no use. A copy in flight
+// needs no holding. To the ledger and to orders of eviction a copy that is held is one with a request in flight.
+func (c *Copy) Hold() {
+	for {
+		gate := c.gate.Load()
+		if gate&(closed|held|inFlight) != 0 || c.gate.CompareAndSwap(gate, gate|held) {
+			return
+		}
+	}
+}
+
+// Unhold ends Hold, if no request has. True as of Release.
+func (c *Copy) Unhold() bool {
+	for {
+		gate := c.gate.Load()
+		if gate&held == 0 {
+			return false
+		}
+		if next, tell := idled(gate &^ held); c.gate.CompareAndSwap(gate, next) {
+			return tell
+		}
+	}
+}
+
+// idled answers the gate after somebody has left, and whether the ledger's owner is to be told.
+func idled(gate uint64) (next uint64, tell bool) {
+	if gate&(inFlight|held) != 0 {
+		return gate, false
+	}
+	return gate &^ watched, gate&(closed|watched) != 0
 }
 
 // Touch marks the copy as used now.
@@ -89,27 +119,41 @@ func (c *Copy) LastUsed() time.Time { return time.Unix(0, c.lastUsed.Load()) }
 // Info is the copy as it is now; what its owner wishes and whether it is draining is the ledger's to know.
 func (c *Copy) Info() CopyInfo {
 	return CopyInfo{
-		ID: c.id, Size: c.size, LoadedAt: c.loadedAt, LastUsed: c.LastUsed(), Uses: c.Uses(), InFlight: c.InFlight(),
+		ID: c.id, Size: c.size, LoadedAt: c.loadedAt, LastUsed: c.LastUsed(), Uses: c.Uses(), InFlight: c.expected(),
 	}
+}
+
+// expected is InFlight, and the request that the copy is held for.
+func (c *Copy) expected() int {
+	gate := c.gate.Load()
+	return int(gate&inFlight + gate&held/held)
 }
 
 // tryClose closes a copy that is idle; false when it is in flight or closed already.
 func (c *Copy) tryClose() bool {
 	gate := c.gate.Load()
-	return gate&(closed|inFlight) == 0 && c.gate.CompareAndSwap(gate, closed)
+	return gate&(closed|held|inFlight) == 0 && c.gate.CompareAndSwap(gate, closed)
 }
 
 // reopen takes a tryClose back. Nobody else writes the gate of a copy that is closed and idle, so a store is enough.
 func (c *Copy) reopen() { c.gate.Store(0) }
 
-// close takes no more requests. True when none was in flight at that moment; else the last Release tells.
-func (c *Copy) close() bool { return c.gate.Or(closed)&inFlight == 0 }
+// close takes no more requests, and is held for none. True when none was in flight at that moment; else the last Release
+// tells.
+func (c *Copy) close() bool {
+	for {
+		gate := c.gate.Load()
+		if c.gate.CompareAndSwap(gate, gate&^held|closed) {
+			return gate&inFlight == 0
+		}
+	}
+}
 
-// watch asks the last Release to tell; false when the copy is idle already.
+// watch asks the last Release, or Unhold, to tell; false when the copy is idle already.
 func (c *Copy) watch() bool {
 	for {
 		gate := c.gate.Load()
-		if gate&inFlight == 0 {
+		if gate&(inFlight|held) == 0 {
 			return false
 		}
 		if c.gate.CompareAndSwap(gate, gate|watched) {

@@ -3,6 +3,7 @@ package modelcache
 import (
 	"cmp"
 	"math"
+	"math/bits"
 	"slices"
 )
 
@@ -20,9 +21,10 @@ const curveUnit = 1 << 20
 func curveShares() [4]int64 { return [4]int64{16, 8, 4, 2} }
 
 // Reclaim draws the curve from what an Order said that copies are worth: the lowest values until they make up for the
-// share, each at least 0. Copies in flight count as the others, for they are idle a moment later; those that are pinned
-// or loading do not, nor those that were left out. When they do not suffice, it is the sum of all. Host memory is what is
-// counted.
+// share, each at least 0. A copy that is more than the rest of the share counts in proportion: what it leaves over is free
+// for the next load, so a host is not dearer for having large copies. Copies in flight count as the others, for they are
+// idle a moment later; those that are pinned or loading do not, nor those that were left out. When they do not suffice, it
+// is the sum of all. Host memory is what is counted.
 func Reclaim(r Ranking, ranked []Ranked) Curve {
 	size := make(map[CopyID]int64, len(r.Copies))
 	for i := range r.Copies {
@@ -41,12 +43,15 @@ func Reclaim(r Ranking, ranked []Ranked) Curve {
 			continue
 		}
 		delete(size, said.ID) // Said twice, it counts once.
-		freed += bytes
-		lost = plusLoss(lost, int64(max(said.Keep, 0)), max(bytes/curveUnit, 1))
-		for point < len(curve) && freed >= r.Capacity[HostMemory]/shares[point] {
-			curve[point] = lost
-			point++
+		after := plusLoss(lost, int64(max(said.Keep, 0)), max(bytes/curveUnit, 1))
+		for ; point < len(curve); point++ {
+			share := r.Capacity[HostMemory] / shares[point]
+			if freed+bytes < share {
+				break
+			}
+			curve[point] = lost + partOf(after-lost, share-freed, bytes)
 		}
+		freed, lost = freed+bytes, after
 	}
 	for ; point < len(curve); point++ {
 		curve[point] = lost
@@ -60,4 +65,14 @@ func plusLoss(lost, keep, units int64) int64 {
 		return math.MaxInt64
 	}
 	return lost + keep*units
+}
+
+// partOf is what of a loss falls to so many of the bytes, rounded down; all of it where there are no bytes.
+func partOf(loss, part, bytes int64) int64 {
+	if part >= bytes {
+		return loss
+	}
+	high, low := bits.Mul64(uint64(loss), uint64(max(part, 0)))
+	quotient, _ := bits.Div64(high, low, uint64(bytes)) // part < bytes, so it is at most the loss.
+	return int64(quotient)
 }

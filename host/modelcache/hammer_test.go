@@ -48,6 +48,15 @@ func TestAcquireAgainstReserve(t *testing.T) {
 	}
 
 	owner := map[CopyID]int{}
+	var held *Copy // For a request that never comes, unless one of these does.
+	unhold := func() bool {
+		if held == nil {
+			return false
+		}
+		held.Unhold()
+		held = nil
+		return true
+	}
 	for id := CopyID(1); id <= loads; id++ {
 		model := int(id) % models
 		if current[model].Load() != nil {
@@ -57,7 +66,9 @@ func TestAcquireAgainstReserve(t *testing.T) {
 		size := memory(1 + int64(id)%3)
 		r, victims, err := l.Reserve(id, size, l.byRecency())
 		for kindOf(err) == "no room" {
-			<-idle // Would hang the test if a wish were ever lost.
+			if !unhold() {
+				<-idle // Would hang the test if a wish were ever lost.
+			}
 			r, victims, err = l.Reserve(id, size, l.byRecency())
 		}
 		if err != nil {
@@ -78,6 +89,11 @@ func TestAcquireAgainstReserve(t *testing.T) {
 		}
 		owner[id] = model
 		current[model].Store(c)
+		if id%5 == 0 {
+			unhold()
+			c.Hold()
+			held = c
+		}
 	}
 	stop.Store(true)
 	group.Wait()

@@ -26,6 +26,8 @@ type Ledger struct {
 type entry struct {
 	*Copy
 	keep Keep
+	// draining: it is among those leaving.
+	draining bool
 	// stalled: the runtime refused to unload it, so nobody may count on its memory.
 	stalled bool
 	seen    uint64
@@ -34,7 +36,7 @@ type entry struct {
 // New makes an empty ledger.
 func New(capacity Resources) *Ledger {
 	return &Ledger{
-		capacity:  capacity.positive(),
+		capacity:  capacity.Positive(),
 		residents: make(map[CopyID]*entry),
 		leaving:   make(map[CopyID]*entry),
 	}
@@ -53,7 +55,7 @@ func (l *Ledger) Reserve(id CopyID, need Resources, order []CopyID) (*Reservatio
 	if l.known(id) {
 		return nil, nil, ErrKnown
 	}
-	need = need.countedIn(l.capacity)
+	need = need.CountedIn(l.capacity)
 	if !l.capacity.Covers(need) {
 		return nil, nil, &NeverFitsError{Need: need, Capacity: l.capacity}
 	}
@@ -106,7 +108,7 @@ func (l *Ledger) Stall(id CopyID, order []CopyID) ([]Victim, bool) {
 	if e, ok := l.leaving[id]; ok {
 		e.stalled = true
 	}
-	missing := Resources{}.Minus(l.spare(nil)).positive()
+	missing := Resources{}.Minus(l.spare(nil)).Positive()
 	victims, _ := l.claim(missing, order)
 	return victims, missing.IsZero() || victims != nil
 }
@@ -126,7 +128,7 @@ func (l *Ledger) Reset(capacity Resources) {
 	clear(l.leaving)
 	l.reservations = nil
 	l.used, l.reserved, l.draining = Resources{}, Resources{}, Resources{}
-	l.capacity = capacity.positive()
+	l.capacity = capacity.Positive()
 }
 
 // SetKeep changes the wishes for a resident copy.
@@ -147,11 +149,18 @@ type Stats struct {
 	Oldest time.Time
 }
 
+// Sums is Stats without InFlight and Oldest, for which every copy has to be looked at.
+func (l *Ledger) Sums() Stats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.sums()
+}
+
 // Stats answers all sums of one moment.
 func (l *Ledger) Stats() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := Stats{Capacity: l.capacity, Used: l.used, Reserved: l.reserved, Draining: l.draining, Copies: len(l.residents)}
+	s := l.sums()
 	for _, e := range l.residents {
 		s.InFlight += e.InFlight()
 		if used := e.LastUsed(); s.Oldest.IsZero() || used.Before(s.Oldest) {
@@ -172,7 +181,7 @@ func (l *Ledger) Capacity() Resources {
 func (l *Ledger) Free() Resources {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.spare(nil).positive()
+	return l.spare(nil).Positive()
 }
 
 // Watch answers what those of the copies hold that are idle and may go, and has those in flight tell when they become
@@ -200,14 +209,18 @@ func (l *Ledger) Full() bool {
 func (l *Ledger) Snapshot() []CopyInfo {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	infos := make([]CopyInfo, 0, len(l.residents)+len(l.leaving))
+	entries := make([]*entry, 0, len(l.residents)+len(l.leaving))
 	for _, e := range l.residents {
-		infos = append(infos, e.info(false))
+		entries = append(entries, e)
 	}
 	for _, e := range l.leaving {
-		infos = append(infos, e.info(true))
+		entries = append(entries, e)
 	}
-	slices.SortFunc(infos, func(a, b CopyInfo) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(entries, func(a, b *entry) int { return cmp.Compare(a.id, b.id) })
+	infos := make([]CopyInfo, len(entries))
+	for i, e := range entries {
+		infos[i] = e.info(e.draining)
+	}
 	return infos
 }
 
@@ -219,6 +232,10 @@ func (e *entry) info(draining bool) CopyInfo {
 
 // Below: the caller holds mu.
 
+func (l *Ledger) sums() Stats {
+	return Stats{Capacity: l.capacity, Used: l.used, Reserved: l.reserved, Draining: l.draining, Copies: len(l.residents)}
+}
+
 func (l *Ledger) known(id CopyID) bool {
 	_, resident := l.residents[id]
 	_, leaving := l.leaving[id]
@@ -229,6 +246,7 @@ func (l *Ledger) known(id CopyID) bool {
 func (l *Ledger) leave(e *entry) {
 	delete(l.residents, e.id)
 	l.leaving[e.id] = e
+	e.draining = true
 	l.used = l.used.Minus(e.size)
 	l.draining = l.draining.Plus(e.size)
 }

@@ -14,7 +14,8 @@ type CopyInfo struct {
 	// LoadedAt is when it was committed, LastUsed when a request last came.
 	LoadedAt, LastUsed time.Time
 	// Uses counts requests since it was loaded.
-	Uses     uint64
+	Uses uint64
+	// InFlight counts the request that the copy is held for, if it is.
 	InFlight int
 	Keep     Keep
 	// Draining: it takes no more requests and goes once the runtime has unloaded it.

@@ -66,7 +66,7 @@ func (p *pair) order() []CopyID {
 
 func (p *pair) step() {
 	p.now = p.now.Add(time.Second)
-	switch p.byte() % 14 {
+	switch p.byte() % 16 {
 	case 0, 1, 2:
 		p.reserve()
 	case 3:
@@ -87,6 +87,10 @@ func (p *pair) step() {
 		p.release()
 	case 13:
 		p.pinOrReset()
+	case 14:
+		p.hold()
+	case 15:
+		p.unhold()
 	}
 	p.check()
 }
@@ -181,7 +185,7 @@ func (p *pair) drain() {
 		return
 	}
 	same(p, "drain", p.ledger.Drain(c.ID()), other.inFlight == 0)
-	other.leaving = true
+	other.leaving, other.held = true, false
 }
 
 func (p *pair) unloaded() {
@@ -218,6 +222,22 @@ func (p *pair) acquire() {
 	same(p, "acquire", c.Acquire(p.now), !other.leaving)
 	if !other.leaving {
 		other.inFlight++
+		other.held = false
+	}
+}
+
+func (p *pair) hold() {
+	if c, other := p.copy(); c != nil {
+		c.Hold()
+		other.held = other.held || !other.leaving && other.inFlight == 0
+	}
+}
+
+func (p *pair) unhold() {
+	if c, other := p.copy(); c != nil {
+		want := other.held && other.watched
+		other.held, other.watched = false, other.watched && other.inFlight > 0
+		same(p, "unhold tells", c.Unhold(), want)
 	}
 }
 
@@ -271,6 +291,9 @@ func (p *pair) check() {
 			want.InFlight += c.inFlight
 		}
 		same(p, "in flight", p.copies[c.id].InFlight(), c.inFlight)
+		if c.inFlight == 0 {
+			same(p, "held", p.copies[c.id].Info().InFlight == 1, c.held)
+		}
 	}
 	free := p.twin.free()
 	for _, r := range p.twin.reservations {

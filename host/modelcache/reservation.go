@@ -41,7 +41,7 @@ func (r *Reservation) Resize(need Resources, order []CopyID) ([]Victim, error) {
 	if r.settled {
 		return nil, ErrSettled
 	}
-	need = need.countedIn(l.capacity)
+	need = need.CountedIn(l.capacity)
 	if !l.capacity.Covers(need) {
 		return nil, &NeverFitsError{Need: need, Capacity: l.capacity}
 	}

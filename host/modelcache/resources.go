@@ -57,22 +57,22 @@ func (r Resources) smaller(o Resources) Resources {
 	return r
 }
 
-// positive answers r with negative amounts taken as zero.
-func (r Resources) positive() Resources {
+// Positive answers r with negative amounts taken as zero.
+func (r Resources) Positive() Resources {
 	for d := range r {
 		r[d] = max(r[d], 0)
 	}
 	return r
 }
 
-// countedIn answers r as a ledger of this capacity counts it.
-func (r Resources) countedIn(capacity Resources) Resources {
+// CountedIn answers r as a ledger of this capacity counts it.
+func (r Resources) CountedIn(capacity Resources) Resources {
 	for d := range r {
 		if capacity[d] == 0 {
 			r[d] = 0
 		}
 	}
-	return r.positive()
+	return r.Positive()
 }
 
 // String is fit for messages: "1.5 GiB", "512 B and 1 slots".

@@ -18,6 +18,7 @@ type twinCopy struct {
 	size     Resources
 	pinned   bool
 	inFlight int
+	held     bool // For a request that is to come.
 	leaving  bool
 	stalled  bool
 	watched  bool
@@ -27,6 +28,8 @@ type twinReservation struct {
 	id            CopyID
 	need, granted Resources
 }
+
+func (c *twinCopy) busy() bool { return c.inFlight > 0 || c.held }
 
 func (w *twin) free() Resources {
 	free := w.capacity
@@ -64,7 +67,7 @@ func (w *twin) missing() Resources {
 			missing[d] = 0
 		}
 	}
-	return missing.positive()
+	return missing.Positive()
 }
 
 func (w *twin) find(id CopyID) *twinCopy {
@@ -103,7 +106,7 @@ func (w *twin) victims(r *twinReservation, order []CopyID) ([]*twinCopy, bool) {
 		candidates = append(candidates, c)
 	}
 	for _, c := range candidates {
-		if c.inFlight > 0 || sizes(chosen).Covers(missing) {
+		if c.busy() || sizes(chosen).Covers(missing) {
 			continue
 		}
 		for d := range missing {
@@ -115,7 +118,7 @@ func (w *twin) victims(r *twinReservation, order []CopyID) ([]*twinCopy, bool) {
 	}
 	if !sizes(chosen).Covers(missing) {
 		for _, c := range candidates {
-			c.watched = c.watched || c.inFlight > 0
+			c.watched = c.watched || c.busy()
 		}
 		return nil, false
 	}
@@ -132,7 +135,7 @@ func (w *twin) victims(r *twinReservation, order []CopyID) ([]*twinCopy, bool) {
 }
 
 func (w *twin) reserve(id CopyID, need Resources, order []CopyID) ([]CopyID, string) {
-	need = need.countedIn(w.capacity)
+	need = need.CountedIn(w.capacity)
 	if !w.capacity.Covers(need) {
 		return nil, "never"
 	}
@@ -148,7 +151,7 @@ func (w *twin) reserve(id CopyID, need Resources, order []CopyID) ([]CopyID, str
 }
 
 func (w *twin) resize(r *twinReservation, need Resources, order []CopyID) ([]CopyID, string) {
-	need = need.countedIn(w.capacity)
+	need = need.CountedIn(w.capacity)
 	if !w.capacity.Covers(need) {
 		return nil, "never"
 	}

@@ -90,13 +90,9 @@ func spread(count float64, n uint64, since, halfLife time.Duration) float64 {
 }
 
 // Rates are requests per RateUnit as of now, or of what was read last if that is later.
-func (u *Usage) Rates(now time.Time) (rate, recent uint64) {
-	if u.at.IsZero() {
-		return 0, 0
-	}
-	since := max(now.Sub(u.at), 0)
-	return perUnit(spread(u.count, 0, since, RateHalfLife), RateHalfLife),
-		perUnit(spread(u.recent, 0, since, RateRecentHalfLife), RateRecentHalfLife)
+func (u *Usage) Rates(now time.Time) (rate, rateRecent uint64) {
+	count, recent := u.countsAt(now)
+	return perUnit(count, RateHalfLife), perUnit(recent, RateRecentHalfLife)
 }
 
 func perUnit(count float64, halfLife time.Duration) uint64 {
@@ -108,3 +104,42 @@ func (u *Usage) LastUsed() time.Time { return u.at }
 
 // Used reports whether any request was ever read.
 func (u *Usage) Used() bool { return !u.at.IsZero() }
+
+// UsageRecord is a Usage as it travels between hosts.
+type UsageRecord struct {
+	// At is the moment that the counts are of: that of the last request; zero for a model never used.
+	At time.Time
+	// Count and Recent are decayed counts of requests, with RateHalfLife and RateRecentHalfLife.
+	Count, Recent float64
+}
+
+// Record is what may be told to others of what was read.
+func (u *Usage) Record() UsageRecord { return UsageRecord{At: u.at, Count: u.count, Recent: u.recent} }
+
+// Merge takes in what another host knows of the same model: the larger of the two counts, as of the later time. What both
+// have counted, for records come back to where they came from, so counts once; merged again, a record changes nothing.
+// Records that cannot be true are dropped.
+func (u *Usage) Merge(now time.Time, r UsageRecord) {
+	if r.At.IsZero() || !(r.Count >= 0 && r.Count <= recordMost) || !(r.Recent >= 0 && r.Recent <= recordMost) {
+		return
+	}
+	now = now.Round(0)
+	u.at, r.At = earlier(u.at, now), earlier(r.At, now)
+	at := later(u.at, r.At)
+	count, recent := u.countsAt(at)
+	other := Usage{at: r.At, count: r.Count, recent: r.Recent}
+	otherCount, otherRecent := other.countsAt(at)
+	u.at, u.count, u.recent = at, max(count, otherCount), max(recent, otherRecent)
+}
+
+// recordMost is more requests than any host answers in the half-lives together; what says more is no count.
+const recordMost = 1e15
+
+// countsAt answers the counts as they are at a time not before u.at.
+func (u *Usage) countsAt(at time.Time) (count, recent float64) {
+	if u.at.IsZero() {
+		return 0, 0
+	}
+	since := max(at.Sub(u.at), 0)
+	return spread(u.count, 0, since, RateHalfLife), spread(u.recent, 0, since, RateRecentHalfLife)
+}

@@ -128,3 +128,58 @@ func TestRatesGoOnWhenTheClockIsSetBack(t *testing.T) {
 	near(t, "rate", rate, perMillionSeconds(time.Minute), 0.05)
 	near(t, "recent rate", recent, perMillionSeconds(time.Minute), 0.1)
 }
+
+// What hosts know of a model grows together, however often and in whatever order they tell each other.
+func TestRecordsMerge(t *testing.T) {
+	var busy, quiet Usage
+	a := CopyInfo{ID: 1, LoadedAt: start, LastUsed: start}
+	use(&busy, &a, time.Second, RateHalfLife, time.Minute)
+	b := CopyInfo{ID: 1, LoadedAt: start, LastUsed: start.Add(RateHalfLife)}
+	use(&quiet, &b, time.Hour, 2*time.Hour, time.Minute)
+	now := b.LastUsed
+
+	var there Usage // It has never been on this host.
+	for _, r := range []UsageRecord{quiet.Record(), busy.Record(), busy.Record(), quiet.Record(), there.Record(), {}} {
+		there.Merge(now, r)
+	}
+	back := busy
+	back.Merge(now, there.Record()) // And it comes back to where it was.
+	want, wantRecent := busy.Rates(now)
+	for name, u := range map[string]Usage{"there": there, "back": back} {
+		rate, recent := u.Rates(now)
+		near(t, name+": rate", rate, float64(want), 0.001)
+		if _, q := quiet.Rates(now); recent < max(wantRecent, q) {
+			t.Errorf("%s: recent rate %d, want %d and %d at least", name, recent, wantRecent, q)
+		}
+		if !u.LastUsed().Equal(b.LastUsed) {
+			t.Errorf("%s: last used %v", name, u.LastUsed())
+		}
+	}
+	// It goes on from there.
+	c := CopyInfo{ID: 7, LoadedAt: now, LastUsed: now.Add(time.Second), Uses: 1}
+	before, _ := there.Rates(c.LastUsed)
+	there.Read(c.LastUsed, c)
+	if after, _ := there.Rates(c.LastUsed); after <= before {
+		t.Errorf("rate %d after another request, %d before", after, before)
+	}
+}
+
+// A record may say anything.
+func TestRecordsThatCannotBeTrueAreDropped(t *testing.T) {
+	var u Usage
+	u.Merge(start, UsageRecord{At: start.Add(-time.Minute), Count: 3, Recent: 2})
+	before := u
+	for _, r := range []UsageRecord{
+		{At: start, Count: math.NaN()}, {At: start, Recent: math.NaN()}, {At: start, Count: math.Inf(1)}, {At: start, Count: -1},
+		{At: start, Count: 1, Recent: math.Inf(-1)}, {At: start, Count: math.MaxFloat64}, {Count: 5, Recent: 5},
+	} {
+		u.Merge(start, r)
+	}
+	if u != before {
+		t.Errorf("%+v became %+v", before, u)
+	}
+	u.Merge(start, UsageRecord{At: start.AddDate(1, 0, 0), Count: 1, Recent: 1}) // By a clock that runs ahead.
+	if u.LastUsed().After(start) {
+		t.Errorf("last used %v", u.LastUsed())
+	}
+}

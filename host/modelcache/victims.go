@@ -25,7 +25,7 @@ func (l *Ledger) spare(except *Reservation) Resources {
 func (l *Ledger) claimFor(r *Reservation, order []CopyID) ([]Victim, error) {
 	lacks := r.need.Minus(r.granted)
 	spare := l.spare(r)
-	missing := lacks.Minus(spare).positive()
+	missing := lacks.Minus(spare).Positive()
 	for d := range missing {
 		if lacks[d] == 0 {
 			missing[d] = 0 // That others lack some is not for r to mend.
@@ -34,8 +34,8 @@ func (l *Ledger) claimFor(r *Reservation, order []CopyID) ([]Victim, error) {
 	victims, evictable := l.claim(missing, order)
 	if victims == nil && !missing.IsZero() {
 		free := r.granted.Plus(spare)
-		evictable = evictable.Plus(free.Minus(free.positive())) // Less what goes to others first.
-		return nil, &NoRoomError{Need: r.need, Free: free.positive(), Evictable: evictable.positive(), Missing: missing}
+		evictable = evictable.Plus(free.Minus(free.Positive())) // Less what goes to others first.
+		return nil, &NoRoomError{Need: r.need, Free: free.Positive(), Evictable: evictable.Positive(), Missing: missing}
 	}
 	return victims, nil
 }
@@ -82,7 +82,7 @@ func choose(candidates []*entry, missing Resources) []*entry {
 	var sum Resources
 	for _, e := range candidates {
 		helps := sum.Plus(e.size).smaller(missing) != sum.smaller(missing)
-		if !helps || e.InFlight() > 0 {
+		if !helps || e.expected() > 0 {
 			continue
 		}
 		chosen = append(chosen, e)

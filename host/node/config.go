@@ -3,6 +3,9 @@ package node
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"net"
+	"slices"
 	"time"
 )
 
@@ -10,7 +13,12 @@ import (
 type Config struct {
 	// Namespace of the mesh, and HostID, unique in it: the pod's name; standalone "<serving runtime>-<k>".
 	Namespace, HostID string
-	// RuntimeType names the adapter: "mlserver", "fake"; empty is a runtime that speaks mmesh.ModelRuntime itself.
+	// Mesh is its name; only hosts of one mesh and namespace are peers. Zone is where this host stands, or empty.
+	Mesh, Zone string
+	// MeshKeyFile holds the key that the hosts of the mesh share, in hexadecimal; empty for a host that is alone.
+	MeshKeyFile string
+	// RuntimeType names the adapter: "mlserver", "fake"; empty is a runtime that speaks mmesh.ModelRuntime itself, and
+	// RuntimeNone a gateway, which needs nothing that concerns a runtime, models or memory.
 	RuntimeType string
 	// ServingRuntime is the name by which catalog rows name this host's runtime.
 	ServingRuntime string
@@ -23,6 +31,11 @@ type Config struct {
 	LoadingConcurrency int
 	// LoadingTimeout bounds one load when the runtime does not say.
 	LoadingTimeout time.Duration
+	// PerModelConcurrency bounds the requests that a copy takes at once, 0 not at all; a runtime may state less.
+	PerModelConcurrency int
+	// CopyConcurrency is how many requests a copy should have at once, at most, before there is another; 0 is
+	// mesh.DefaultCopyConcurrency.
+	CopyConcurrency int
 
 	// ModelsDir is shared with the runtime; StateDir is this host's own.
 	ModelsDir, StateDir string
@@ -36,14 +49,33 @@ type Config struct {
 
 	// Listeners, "host:port".
 	GRPCAddress, RESTAddress, MetricsAddress, HealthAddress string
+	// PeerAddress is the listener for other hosts, GossipAddress that of gossip, TCP and UDP; without use for a host that is
+	// alone. AdvertiseAddress is the IP address under which others reach this host; empty: the one that it listens on, or
+	// the first of this machine.
+	PeerAddress, GossipAddress, AdvertiseAddress string
 	// MaxMessageBytes bounds one request message, ModelMesh's grpcMaxMessageSizeBytes.
 	MaxMessageBytes int64
 	// WaitingBudgetBytes bounds what requests that wait for a load may hold in this process.
 	WaitingBudgetBytes int64
 
+	// HandoverOnSignal has a signal drain this host as an operator would; else it begins with the end.
+	HandoverOnSignal bool
+	// HandoverTimeout bounds how long copies in use are handed over to other hosts; 0 is mesh.DefaultDrainTimeout.
+	HandoverTimeout time.Duration
+	// DrainGrace is how long a host that has handed over goes on serving while clients find other hosts.
+	DrainGrace time.Duration
 	// DrainTimeout bounds how long requests in flight may take to finish when the host stops.
 	DrainTimeout time.Duration
 }
+
+// RuntimeNone is the RuntimeType of a gateway.
+const RuntimeNone = "none"
+
+// Gateway reports whether the host only routes.
+func (c Config) Gateway() bool { return c.RuntimeType == RuntimeNone }
+
+// Alone reports whether the host has no peers.
+func (c Config) Alone() bool { return c.MeshKeyFile == "" }
 
 // Defaults that a flag may override.
 const (
@@ -55,22 +87,42 @@ const (
 	DefaultLoadingTimeout = 90 * time.Second
 	// DefaultDrainTimeout keeps Ctrl-C of a standalone mesh under ten seconds.
 	DefaultDrainTimeout = 5 * time.Second
+	// DefaultDrainGrace is time enough for endpoints to change and for clients to resolve the service again.
+	DefaultDrainGrace = 15 * time.Second
+	// DefaultMesh is the name of a mesh that needs none.
+	DefaultMesh = "wasmesh"
 )
 
 // Validate says everything that is wrong at once.
 func (c Config) Validate() error {
+	required := map[string]string{
+		"--namespace": c.Namespace, "--host-id": c.HostID, "--state-dir": c.StateDir, "--grpc-address": c.GRPCAddress, "--rest-address": c.RESTAddress,
+	}
 	var errs []error
-	for flag, value := range map[string]string{
-		"--namespace": c.Namespace, "--host-id": c.HostID, "--serving-runtime": c.ServingRuntime, "--models-dir": c.ModelsDir,
-		"--state-dir": c.StateDir, "--runtime-management-address": c.RuntimeManagementAddress,
-		"--runtime-data-address": c.RuntimeDataAddress, "--grpc-address": c.GRPCAddress, "--rest-address": c.RESTAddress,
-	} {
-		if value == "" {
+	if c.Gateway() {
+		if c.Alone() {
+			errs = append(errs, errors.New("--runtime=none needs --mesh-key-file: a gateway without peers reaches nobody"))
+		}
+	} else {
+		required["--serving-runtime"], required["--models-dir"] = c.ServingRuntime, c.ModelsDir
+		required["--runtime-management-address"], required["--runtime-data-address"] = c.RuntimeManagementAddress, c.RuntimeDataAddress
+		if c.CapacityBytes <= 0 {
+			errs = append(errs, fmt.Errorf("--capacity-bytes %d: must be more than 0", c.CapacityBytes))
+		}
+	}
+	if !c.Alone() {
+		required["--mesh"], required["--peer-address"], required["--gossip-address"] = c.Mesh, c.PeerAddress, c.GossipAddress
+	}
+	for _, flag := range slices.Sorted(maps.Keys(required)) {
+		if required[flag] == "" {
 			errs = append(errs, fmt.Errorf("%s is required", flag))
 		}
 	}
-	if c.CapacityBytes <= 0 {
-		errs = append(errs, fmt.Errorf("--capacity-bytes %d: must be more than 0", c.CapacityBytes))
+	if c.AdvertiseAddress != "" && net.ParseIP(c.AdvertiseAddress) == nil {
+		errs = append(errs, fmt.Errorf("--advertise-address %q: must be an IP address", c.AdvertiseAddress))
+	}
+	if c.PerModelConcurrency < 0 || c.CopyConcurrency < 0 {
+		errs = append(errs, errors.New("--per-model-concurrency and --copy-concurrency must be at least 0"))
 	}
 	if c.MaxMessageBytes <= 0 || c.WaitingBudgetBytes <= 0 {
 		errs = append(errs, errors.New("--max-message-bytes and --waiting-budget-bytes must be more than 0"))

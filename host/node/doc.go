@@ -1,11 +1,15 @@
 // Package node composes one host: it builds the parts, starts them in the order in which they need each other, and on
 // the way out stops them in the order in which requests need them. It holds no state of its own and decides nothing.
 //
-// Start: artifacts, runtime adapter, policies and lifecycle; then the catalog, from disk and then from the controller;
-// listeners are open from the beginning but say "not ready" until the catalog is complete. Stop: not ready, listeners
-// finish what is in flight, models are unloaded, the stream to the controller ends last, so that it hears of it.
+// Start: artifacts, runtime adapter, policies, mesh, peers and lifecycle; then the catalog, from disk and then from the
+// controller; listeners are open from the beginning but say "not ready" until the catalog is complete. A host without a key
+// of the mesh is alone: the same parts, with nobody to talk to. A gateway has no runtime and what goes with it.
+//
+// Stop, when the host is drained or a signal says so (leave.go): copies in use are loaded elsewhere; not ready, and still
+// serving for a while; listeners finish what is in flight; the others hear that the host is gone; models are unloaded; the
+// stream to the controller ends last, so that it hears of it. When the whole mesh stops, hosts begin with the listeners.
 //
 // Policies decide from the first moment: the built-in ones until those of the plan on disk are compiled. Lifecycle asks
-// for keep-values through decider, which also has the place hook rank hosts for each model that a request misses, and
-// writes into both records what came of it.
+// for keep-values through decider, the mesh has it rank hosts for each model that is to be placed, and both have written
+// into the records what came of it.
 package node

@@ -17,12 +17,20 @@ type view interface {
 	Hosts() []*syncv1.Hosts_Host
 }
 
-// names answers ingress from the catalog and from what this host last said of its copies.
+// servable is what names reads of the mesh: mesh.Mesh.
+type servable interface {
+	// Servable says whether a request for this model would be served, and if not, why.
+	Servable(row *syncv1.Model) (ok bool, why string)
+}
+
+// names answers ingress from the catalog and from what hosts say of their copies.
 type names struct {
-	catalog  view
-	reporter *catalog.Reporter
-	// runtime is the ServingRuntime beside this host.
+	catalog view
+	mesh    servable
+	// runtime is the ServingRuntime beside this host, empty for a gateway.
 	runtime string
+	// alone: no other host serves what this one cannot.
+	alone bool
 }
 
 func (n *names) Ready() bool { return n.catalog.Table().Complete() }
@@ -47,7 +55,7 @@ func (n *names) Resolve(name string) (ingress.Resolved, *route.Error) {
 	switch {
 	case len(model.GetRuntimes()) == 0:
 		resolved.Reason = fmt.Sprintf("no ServingRuntime supports the format %q of %s", model.GetType().GetName(), name)
-	case !slices.Contains(model.GetRuntimes(), n.runtime):
+	case n.alone && !slices.Contains(model.GetRuntimes(), n.runtime):
 		resolved.NotHere = n.elsewhere(name, model)
 	}
 	return resolved, nil
@@ -78,11 +86,10 @@ func (n *names) ModelStatus(name string) (ingress.ModelStatus, *route.Error) {
 	if reason := resolved.Reason + resolved.NotHere; reason != "" {
 		return ingress.ModelStatus{Reason: reason}, nil
 	}
-	if modelCopy, ok := n.reporter.Copy(resolved.ModelID); ok && modelCopy.GetState() == syncv1.CopyState_COPY_STATE_FAILED {
-		return ingress.ModelStatus{Reason: modelCopy.GetFailure().GetMessage()}, nil
+	row, ok := n.catalog.Table().Model(resolved.ModelID)
+	if !ok {
+		return ingress.ModelStatus{Reason: "it has been removed"}, nil
 	}
-	if state, message := n.reporter.Runtime(); state == syncv1.RuntimeState_RUNTIME_STATE_UNAVAILABLE {
-		return ingress.ModelStatus{Reason: "the runtime is not available: " + message}, nil
-	}
-	return ingress.ModelStatus{Ready: true}, nil
+	ready, why := n.mesh.Servable(row)
+	return ingress.ModelStatus{Ready: ready, Reason: why}, nil
 }

@@ -18,6 +18,14 @@ type still struct {
 func (s still) Table() *catalog.Table       { return s.table }
 func (s still) Hosts() []*syncv1.Hosts_Host { return s.hosts }
 
+// verdict is a mesh with one opinion.
+type verdict struct {
+	ok  bool
+	why string
+}
+
+func (v *verdict) Servable(*syncv1.Model) (bool, string) { return v.ok, v.why }
+
 func modelRow(id string, runtimes ...string) *syncv1.Row {
 	return &syncv1.Row{Key: "model/default/" + id, Value: &syncv1.Row_Model{Model: &syncv1.Model{
 		Id: id, Runtimes: runtimes, Type: &syncv1.ModelType{Name: "sklearn"},
@@ -36,8 +44,9 @@ func newNames(rows ...*syncv1.Row) *names {
 			table: catalog.NewTable(&syncv1.Version{Term: 1, Sequence: 1}, rows...),
 			hosts: []*syncv1.Hosts_Host{{Id: "triton-2.x-0", Runtime: "triton-2.x", GrpcAddress: "127.0.0.1:8034"}},
 		},
-		reporter: catalog.NewReporter(),
-		runtime:  "mlserver-1.x",
+		mesh:    &verdict{ok: true},
+		runtime: "mlserver-1.x",
+		alone:   true,
 	}
 }
 
@@ -96,15 +105,8 @@ func TestModelStatusSaysWhyNot(t *testing.T) {
 	if ready, _ := status(); !ready {
 		t.Error("a model that a request would load is not ready")
 	}
-	n.reporter.Publish(&syncv1.Copy{
-		ModelId: "digits__isvc-1", State: syncv1.CopyState_COPY_STATE_FAILED, Failure: &syncv1.Failure{Message: "no such object"},
-	})
+	n.mesh = &verdict{why: "no such object"}
 	if ready, reason := status(); ready || reason != "no such object" {
-		t.Errorf("a failed model: ready %v, %q", ready, reason)
-	}
-	n.reporter.Withdraw("digits__isvc-1")
-	n.reporter.PublishRuntime(syncv1.RuntimeState_RUNTIME_STATE_UNAVAILABLE, "connection refused")
-	if ready, reason := status(); ready || !strings.Contains(reason, "connection refused") {
-		t.Errorf("without runtime: ready %v, %q", ready, reason)
+		t.Errorf("a model that nobody can serve: ready %v, %q", ready, reason)
 	}
 }

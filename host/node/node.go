@@ -18,7 +18,9 @@ import (
 	"github.com/wasmesh/wasmesh/host/ingress"
 	"github.com/wasmesh/wasmesh/host/lifecycle"
 	"github.com/wasmesh/wasmesh/host/lifecycle/machine"
+	"github.com/wasmesh/wasmesh/host/mesh"
 	"github.com/wasmesh/wasmesh/host/modelcache"
+	"github.com/wasmesh/wasmesh/host/peers"
 	"github.com/wasmesh/wasmesh/host/policies"
 	"github.com/wasmesh/wasmesh/host/storage"
 	"github.com/wasmesh/wasmesh/runtimes"
@@ -27,60 +29,96 @@ import (
 	"github.com/wasmesh/wasmesh/wasm-policies/engine"
 )
 
-// node is one host, composed. Built by build, owned by Run.
+// node is one host, composed. Built by build, owned by Run. What a gateway has not is nil.
 type node struct {
 	config   Config
 	logger   *slog.Logger
+	registry *prometheus.Registry
+	reporter *catalog.Reporter
+	started  time.Time
+	epoch    uint64
+
 	runtime  *watchedRuntime
 	store    *storage.Store
 	engine   *engine.Engine
 	policies *policies.Set
 	decider  *decider
+	mesh     *mesh.Mesh
+	// together are the peers of a host that is not alone; peers are those, or mesh.Alone.
+	together *peers.Peers
+	peers    mesh.Peers
 	executor *lifecycle.Executor
 	conn     *grpc.ClientConn // nil without controller
 	client   *catalog.Client
 	server   *ingress.Server
 	pages    []*page
-	// listeners of the server.
-	grpc, rest net.Listener
+	// listeners of the server; peer is nil for a host that is alone.
+	grpc, rest, peer net.Listener
+	// drains holds the controller's wish that this host leaves: how long the handing over may take.
+	drains chan time.Duration
+	// ran: the parts have been started, and ended.
+	ran bool
 }
 
-// Run serves until ctx ends or a part fails, then stops everything in order.
+// Run serves until ctx ends, the controller wants the host to leave, or a part fails; then it stops everything in order.
 func Run(ctx context.Context, config Config, logger *slog.Logger) error {
 	if err := config.Validate(); err != nil {
 		return err
 	}
-	n := &node{config: config, logger: logger}
+	n := newNode(config, logger)
 	defer n.close()
 	if err := n.build(); err != nil {
 		return err
 	}
-	logger.Info("host is up", "grpc", n.grpc.Addr(), "rest", n.rest.Addr(), "capacity_bytes", config.CapacityBytes)
+	logger.Info("host is up", "grpc", n.grpc.Addr(), "rest", n.rest.Addr(), "capacity_bytes", config.CapacityBytes,
+		"gateway", config.Gateway(), "alone", config.Alone())
 	return n.run(ctx)
 }
 
+func newNode(config Config, logger *slog.Logger) *node {
+	return &node{
+		config: config, logger: logger, registry: prometheus.NewRegistry(), reporter: catalog.NewReporter(), started: time.Now(),
+		drains: make(chan time.Duration, 1),
+	}
+}
+
 func (n *node) build() error {
-	for _, dir := range []string{n.config.StateDir, n.config.ModelsDir} {
+	dirs := []string{n.config.StateDir}
+	steps := []func() error{n.buildListeners, n.buildConn, n.buildPolicies, n.buildMesh, n.buildPeers}
+	if !n.config.Gateway() {
+		dirs = append(dirs, n.config.ModelsDir)
+		steps = append(steps, n.buildRuntime, n.buildStore, n.buildExecutor)
+	}
+	for _, dir := range dirs {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return fmt.Errorf("make directory: %w", err)
 		}
 	}
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	reporter := catalog.NewReporter()
-	for _, step := range []func() error{
-		n.buildRuntime,
-		n.buildStore,
-		n.buildConn,
-		func() error { return n.buildPolicies(reporter, registry) },
-		func() error { return n.buildExecutor(reporter, registry) },
-		func() error { return n.buildCatalog(reporter) },
-		func() error { return n.buildServer(reporter, registry) },
-		func() error { return n.buildPages(registry) },
-	} {
+	n.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	for _, step := range append(steps, n.buildCatalog, n.buildServer, n.buildPages) {
 		if err := step(); err != nil {
 			return err
 		}
+	}
+	n.bind()
+	return nil
+}
+
+func (n *node) buildListeners() (err error) {
+	if n.epoch, err = nextEpoch(n.config.StateDir, n.started); err != nil {
+		return err
+	}
+	if n.grpc, err = net.Listen("tcp", n.config.GRPCAddress); err != nil {
+		return fmt.Errorf("listen for gRPC: %w", err)
+	}
+	if n.rest, err = net.Listen("tcp", n.config.RESTAddress); err != nil {
+		return fmt.Errorf("listen for REST: %w", err)
+	}
+	if n.config.Alone() {
+		return nil
+	}
+	if n.peer, err = net.Listen("tcp", n.config.PeerAddress); err != nil {
+		return fmt.Errorf("listen for other hosts: %w", err)
 	}
 	return nil
 }
@@ -113,17 +151,19 @@ func (n *node) buildStore() (err error) {
 	return err
 }
 
-func (n *node) buildExecutor(reporter *catalog.Reporter, registry *prometheus.Registry) (err error) {
+func (n *node) buildExecutor() (err error) {
 	n.executor, err = lifecycle.New(lifecycle.Config{
 		Machine: machine.Config{
-			Runtime:  n.config.ServingRuntime,
-			Capacity: modelcache.Resources{modelcache.HostMemory: n.config.CapacityBytes},
-			Loads:    n.config.LoadingConcurrency,
-			Order:    n.decider.order,
+			Runtime:        n.config.ServingRuntime,
+			Capacity:       modelcache.Resources{modelcache.HostMemory: n.config.CapacityBytes},
+			Loads:          n.config.LoadingConcurrency,
+			Order:          n.decider.order,
+			MaxConcurrency: n.config.PerModelConcurrency,
+			Mesh:           n.mesh,
 		},
 		LoadTimeout: n.config.LoadingTimeout,
 	}, lifecycle.Deps{
-		Runtime: n.runtime, Artifacts: n.store, Publisher: reporter, Policies: n.decider, Logger: n.logger, Metrics: registry,
+		Runtime: n.runtime, Artifacts: n.store, Publisher: n.mesh, Policies: n.decider, Mesh: n.mesh, Logger: n.logger, Metrics: n.registry,
 	})
 	return err
 }
@@ -135,48 +175,50 @@ func (n *node) buildConn() (err error) {
 	return err
 }
 
-func (n *node) buildCatalog(reporter *catalog.Reporter) error {
-	epoch, err := nextEpoch(n.config.StateDir, time.Now())
-	if err != nil {
-		return err
-	}
-	if n.grpc, err = net.Listen("tcp", n.config.GRPCAddress); err != nil {
-		return fmt.Errorf("listen for gRPC: %w", err)
-	}
-	if n.rest, err = net.Listen("tcp", n.config.RESTAddress); err != nil {
-		return fmt.Errorf("listen for REST: %w", err)
-	}
+func (n *node) buildCatalog() (err error) {
+	own := n.config.AdvertiseAddress
 	config := catalog.Config{
 		Hello: &syncv1.Hello{
-			Namespace: n.config.Namespace, HostId: n.config.HostID, Epoch: epoch, Runtime: n.config.ServingRuntime,
-			GrpcAddress: n.grpc.Addr().String(), RestAddress: n.rest.Addr().String(), MetricsAddress: n.config.MetricsAddress,
+			Namespace: n.config.Namespace, HostId: n.config.HostID, Epoch: n.epoch, Runtime: n.config.ServingRuntime,
+			GrpcAddress: advertised(n.grpc.Addr(), own), RestAddress: advertised(n.rest.Addr(), own), MetricsAddress: n.config.MetricsAddress,
 			Capacity:        &syncv1.Resources{HostMemoryBytes: uint64(n.config.CapacityBytes)},
-			SoftwareVersion: softwareVersion(),
+			SoftwareVersion: softwareVersion(), Zone: n.config.Zone, Gateway: n.config.Gateway(),
 		},
 		StateDir: n.config.StateDir, Policies: n.policies, Logger: n.logger,
+		Mesh: &meshListener{self: n.config.HostID, peers: n.together, drain: n.drains},
+	}
+	if n.together != nil {
+		config.Hello.PeerAddress, config.Hello.GossipAddress = advertised(n.peer.Addr(), own), n.together.GossipAddress()
+		config.Peers = standIn{n.peers}
 	}
 	if n.conn != nil {
 		config.Controller = n.conn
 	}
-	n.client, err = catalog.NewClient(config, reporter, &listener{executor: n.executor, store: n.store, logger: n.logger})
+	n.client, err = catalog.NewClient(config, n.reporter, &listener{mesh: n.mesh, executor: n.executor, store: n.store, logger: n.logger})
 	return err
 }
 
-func (n *node) buildServer(reporter *catalog.Reporter, registry *prometheus.Registry) error {
+func (n *node) buildServer() error {
+	deps := ingress.Deps{
+		Catalog: &names{catalog: n.client, mesh: n.mesh, runtime: n.config.ServingRuntime, alone: n.config.Alone()},
+		Models:  mesh.Router{Mesh: n.mesh},
+		Log:     n.logger,
+		Metrics: n.registry,
+	}
+	if n.together != nil {
+		deps.Peers = &ingress.Peers{
+			Here: mesh.Here{Mesh: n.mesh}, CheckToken: n.together.CheckToken, Service: n.together.Server(), Refused: n.together.CountRefused,
+		}
+	}
 	n.server = ingress.New(ingress.Config{
 		MaxMessageBytes: n.config.MaxMessageBytes, WaitingBytes: n.config.WaitingBudgetBytes, Version: softwareVersion(),
-	}, ingress.Deps{
-		Catalog: &names{catalog: n.client, reporter: reporter, runtime: n.config.ServingRuntime},
-		Models:  &models{executor: n.executor, runtime: n.runtime},
-		Log:     n.logger,
-		Metrics: registry,
-	})
+	}, deps)
 	return nil
 }
 
-func (n *node) buildPages(registry *prometheus.Registry) error {
+func (n *node) buildPages() error {
 	if n.config.MetricsAddress != "" {
-		metrics, err := newPage(n.config.MetricsAddress, metricsHandler(registry))
+		metrics, err := newPage(n.config.MetricsAddress, metricsHandler(n.registry))
 		if err != nil {
 			return err
 		}
@@ -192,70 +234,15 @@ func (n *node) buildPages(registry *prometheus.Registry) error {
 	return nil
 }
 
-// run starts the parts, waits for the end of ctx or the first failure, and stops them in the order of the package's doc.
-func (n *node) run(ctx context.Context) error {
-	failures := make(chan error, 8)
-	policy := begin(failures, n.policies.Run)
-	executor := begin(failures, n.executor.Run)
-	client := begin(failures, n.client.Run)
-	servers := []*part{
-		begin(failures, func(context.Context) error { return n.server.ServeGRPC(n.grpc) }),
-		begin(failures, func(context.Context) error { return n.server.ServeREST(n.rest) }),
-	}
-	for _, p := range n.pages {
-		servers = append(servers, begin(failures, p.serve))
-	}
-
-	var failure error
-	select {
-	case <-ctx.Done():
-	case failure = <-failures:
-	}
-	n.logger.Info("stopping", "failure", failure)
-	draining, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.config.DrainTimeout)
-	defer cancel()
-	if err := n.server.Shutdown(draining); err != nil {
-		n.logger.Warn("requests in flight did not finish in time", "within", n.config.DrainTimeout)
-	}
-	executor.end()
-	policy.end()
-	client.end()
-	for _, p := range n.pages {
-		p.close()
-	}
-	for _, server := range servers {
-		server.end()
-	}
-	return failure
-}
-
-// part is one of the loops that make a host.
-type part struct {
-	cancel context.CancelFunc
-	done   chan struct{}
-}
-
-// begin runs a part until it is ended; its failure is reported once. failures must have room for every part.
-func begin(failures chan<- error, run func(context.Context) error) *part {
-	ctx, cancel := context.WithCancel(context.Background())
-	p := &part{cancel: cancel, done: make(chan struct{})}
-	go func() {
-		defer close(p.done)
-		if err := run(ctx); err != nil && ctx.Err() == nil {
-			failures <- err
-		}
-	}()
-	return p
-}
-
-func (p *part) end() {
-	p.cancel()
-	<-p.done
-}
-
 // close lets go of what build took, in reverse; what was not built is nil.
 func (n *node) close() {
 	var errs []error
+	if n.together != nil && !n.ran {
+		// It ends what it began when it was made.
+		ended, cancel := context.WithCancel(context.Background())
+		cancel()
+		errs = append(errs, n.together.Run(ended))
+	}
 	if n.policies != nil {
 		errs = append(errs, n.policies.Close())
 	}
@@ -264,6 +251,11 @@ func (n *node) close() {
 	}
 	if n.conn != nil {
 		errs = append(errs, n.conn.Close())
+	}
+	for _, listener := range []net.Listener{n.grpc, n.rest, n.peer} {
+		if listener != nil {
+			_ = listener.Close() // Its server may have closed it.
+		}
 	}
 	if n.store != nil {
 		errs = append(errs, n.store.Close())

@@ -4,15 +4,12 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/wasmesh/wasmesh/host/catalog"
 	"github.com/wasmesh/wasmesh/host/eviction"
 	"github.com/wasmesh/wasmesh/host/lifecycle/machine"
+	"github.com/wasmesh/wasmesh/host/mesh"
 	"github.com/wasmesh/wasmesh/host/modelcache"
 	"github.com/wasmesh/wasmesh/host/placement"
 	"github.com/wasmesh/wasmesh/host/policies"
@@ -24,12 +21,9 @@ import (
 	"github.com/wasmesh/wasmesh/wasm-policies/hook"
 )
 
-// warmingFor is how long a host counts as having just come.
-const warmingFor = time.Minute
-
 // buildPolicies makes the engine and the hooks. Compiled modules are kept, so that a restart is quick; a directory that
 // cannot be used for that costs time and nothing else.
-func (n *node) buildPolicies(reporter *catalog.Reporter, registry *prometheus.Registry) (err error) {
+func (n *node) buildPolicies() (err error) {
 	config := engine.Config{CacheDir: filepath.Join(n.config.StateDir, "policy-cache"), Logger: n.logger}
 	if n.engine, err = engine.New(config); err != nil {
 		n.logger.Warn("compiled policies are not kept for the next start", "error", err)
@@ -39,42 +33,43 @@ func (n *node) buildPolicies(reporter *catalog.Reporter, registry *prometheus.Re
 		}
 	}
 	set := policies.Config{
-		StateDir: n.config.StateDir, HostID: n.config.HostID, Engine: n.engine, Publisher: reporter, Logger: n.logger, Metrics: registry,
+		StateDir: n.config.StateDir, HostID: n.config.HostID, Engine: n.engine, Publisher: n.reporter, Logger: n.logger, Metrics: n.registry,
 	}
 	if n.conn != nil {
 		set.Blobs = syncv1.NewSyncServiceClient(n.conn)
+	}
+	if !n.config.Alone() {
+		set.Blobs = &blobs{controller: set.Blobs, peers: func() mesh.Peers { return n.peers }}
 	}
 	if n.policies, err = policies.New(set); err != nil {
 		return err
 	}
 	n.decider = &decider{
-		host: n.config.HostID, runtime: n.config.ServingRuntime, started: time.Now(), place: n.policies.Place, evict: n.policies.Evict,
-		builtIn: builtin.Default(policyabi.HookEvict), logger: n.logger, placing: make(map[string]placing),
+		host: n.config.HostID, place: n.policies.Place, evict: n.policies.Evict,
+		builtIn: builtin.Default(policyabi.HookEvict), logger: n.logger, limited: make(map[uint64][]placement.Rule),
 	}
 	return nil
 }
 
-// decider asks this host's hooks and tells them what came of it. All of its methods are called on the executor's goroutine.
+// decider asks this host's hooks and tells them what came of it. order and Decided are called on the executor's goroutine,
+// where and notePlaced on the arbiter's.
 type decider struct {
-	host, runtime string
-	started       time.Time
-	place, evict  *hook.Hook
+	host         string
+	place, evict *hook.Hook
 	// builtIn is the evict hook's own policy.
 	builtIn builtin.Policy
 	logger  *slog.Logger
-	// placing is the decision on each model that is on its way here since a request missed it; as many as there are such
-	// models.
-	placing map[string]placing
 	// request is reused from ranking to ranking.
 	request policyabi.EvictRequest
 	// crowded: the last ranking did not fit into a request.
 	crowded bool
+	// limited are the rules that recent placements ran into, by decision: a later note replaces an earlier one, and they
+	// are to stay. The arbiter's goroutine's alone.
+	limited map[uint64][]placement.Rule
 }
 
-type placing struct {
-	decision uint64
-	hits     []placement.Rule
-}
+// maxLimited bounds limited; what was placed so many limited decisions ago has come to rest.
+const maxLimited = 1024
 
 // order asks the evict hook; it is machine.Config.Order. More copies than a module takes in one request, some 25,000, are a
 // matter for the built-in policy. Those decisions are not recorded: new modules are tried on what is.
@@ -99,61 +94,29 @@ func (d *decider) order(r modelcache.Ranking) ([]modelcache.Ranked, uint64) {
 	return eviction.Ranked(r, answer.Answers), answer.Decision
 }
 
-// Missed has the place hook say where the model should be loaded. This host is the only candidate as long as hosts do not
-// ask each other, and the load goes ahead whatever the answer is: a request waits for it.
-func (d *decider) Missed(missed machine.Missed) {
-	now := time.Now()
-	model := placement.Model{
-		ID: missed.Model.GetId(), Key: missed.Key, Need: missed.Need, Declared: missed.Declared,
-		Keep:     modelcache.Keep{Pinned: missed.Model.GetKnobs().GetPinned(), Priority: missed.Model.GetKnobs().GetPriority()},
-		LastUsed: missed.LastUsed, Rate: missed.Rate, RateRecent: missed.RateRecent, LoadCost: missed.LoadCost,
-		Purpose: policyabi.PurposeMiss,
-	}
-	hosts := []placement.Host{d.here(now, missed)}
-	answer := d.place.Place(placement.Ask(now, d.host, model, hosts), hook.About{Model: model.ID})
+// where has the place hook rank hosts for a model, and keeps to what they are able to; it is what mesh.Deps.Place wants.
+func (d *decider) where(now time.Time, model placement.Model, hosts []placement.Host) placement.Decision {
+	answer := d.place.Place(placement.Ask(now, model.Asker, model, hosts), hook.About{Model: model.ID})
 	choice := placement.Choose(model, hosts, answer.Answers)
 	for _, rule := range choice.Hits {
 		d.place.Envelope(answer.Decision, string(rule))
 	}
-	d.logger.Debug("placing model", "model", model.ID, "decision", answer.Decision, "candidates", len(choice.Candidates), "limits", choice.Hits)
-	d.placing[model.ID] = placing{decision: answer.Decision, hits: choice.Hits}
-	d.note(model.ID, "loading on "+d.host)
-}
-
-// here is this host as a candidate.
-func (d *decider) here(now time.Time, missed machine.Missed) placement.Host {
-	f := missed.Here
-	return placement.Host{
-		ID: d.host, Free: f.Free, Capacity: f.Memory.Capacity, Reclaim: f.Worth.Reclaim, Oldest: f.Memory.Oldest, Started: d.started,
-		LoadsQueued: f.Models.Queued, LoadsRunning: f.Models.Running, InFlight: f.Memory.InFlight, Copies: f.Memory.Copies,
-		Rate: f.Worth.Rate, Warming: now.Sub(d.started) < warmingFor,
-		Preferred: slices.Index(missed.Model.GetRuntimes(), d.runtime) == 0,
+	if len(choice.Hits) > 0 && answer.Decision != 0 {
+		if len(d.limited) == maxLimited {
+			clear(d.limited)
+		}
+		d.limited[answer.Decision] = choice.Hits
 	}
+	d.logger.Debug("placing model", "model", model.ID, "decision", answer.Decision, "candidates", len(choice.Candidates), "limits", choice.Hits)
+	return placement.Decision{Choice: choice, ID: answer.Decision}
 }
 
-// note says what has become of a model's placement, limits included: a later note replaces an earlier one.
-func (d *decider) note(modelID, effect string) {
-	p := d.placing[modelID]
-	for _, rule := range p.hits {
+// notePlaced says what has become of a model's placement, limits included; it is what mesh.Deps.Note wants.
+func (d *decider) notePlaced(decision uint64, effect string) {
+	for _, rule := range d.limited[decision] {
 		effect += "; limit: " + string(rule)
 	}
-	d.place.Note(p.decision, effect, nil)
-}
-
-// Ended implements lifecycle.Policies.
-func (d *decider) Ended(modelID string, state machine.State, failure *machine.Failure) {
-	if _, ours := d.placing[modelID]; !ours {
-		return
-	}
-	switch {
-	case state == machine.Loaded:
-		d.note(modelID, "loaded on "+d.host)
-	case state == machine.Failed && failure != nil:
-		d.note(modelID, fmt.Sprintf("failed to load on %s (attempt %d): %s", d.host, failure.Attempts, failure.Message))
-	default:
-		d.note(modelID, "not loaded on "+d.host+": it was removed, or nobody waited for it any more")
-	}
-	delete(d.placing, modelID)
+	d.place.Note(decision, effect, nil)
 }
 
 // Decided implements lifecycle.Policies.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/wasmesh/wasmesh/host/lifecycle/machine"
 	"github.com/wasmesh/wasmesh/host/modelcache"
+	"github.com/wasmesh/wasmesh/host/placement"
 	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
 	"github.com/wasmesh/wasmesh/wasm-policies/builtin"
 	"github.com/wasmesh/wasmesh/wasm-policies/engine"
@@ -43,15 +44,16 @@ func newDecider(t *testing.T, place, evict builtin.Policy) (*decider, *limits) {
 		return h
 	}
 	return &decider{
-		host: "h", runtime: "r", started: time.Now(), logger: slog.New(slog.DiscardHandler), placing: map[string]placing{},
-		place: open(place), evict: open(evict), builtIn: evict,
+		host: "h", logger: slog.New(slog.DiscardHandler), place: open(place), evict: open(evict), builtIn: evict,
+		limited: map[uint64][]placement.Rule{},
 	}, hits
 }
 
-func missed(model string) machine.Missed {
-	return machine.Missed{
-		Model: &syncv1.Model{Id: model, Runtimes: []string{"r"}}, Key: 1, Need: modelcache.Resources{10},
-		Here: machine.Figures{Memory: modelcache.Stats{Capacity: modelcache.Resources{100}}, Free: modelcache.Resources{50}},
+// here is a model and the hosts that may take it, as an arbiter sees them.
+func here(model string) (placement.Model, []placement.Host) {
+	return placement.Model{ID: model, Key: 1, Need: modelcache.Resources{10}, Purpose: policyabi.PurposeMiss, Asker: "h"}, []placement.Host{
+		{ID: "g", Free: modelcache.Resources{5}, Capacity: modelcache.Resources{100}, Draining: true},
+		{ID: "h", Free: modelcache.Resources{50}, Capacity: modelcache.Resources{100}, Warming: true, Preferred: true},
 	}
 }
 
@@ -65,53 +67,45 @@ func onlyRecord(t *testing.T, h *hook.Hook, model string) *syncv1.Decision {
 	return records[0]
 }
 
-// Where a missed model went, or why it did not come, can be looked up.
-func TestWhatCameOfAMissIsRecorded(t *testing.T) {
+// Where a model went, and what came of it, can be looked up.
+func TestWhatCameOfAPlacementIsRecorded(t *testing.T) {
 	d, hits := newDecider(t, builtin.Default(policyabi.HookPlace), builtin.Default(policyabi.HookEvict))
-	failure := &machine.Failure{Attempts: 2, Message: "no such bucket"}
-	for model, end := range map[string]struct {
-		state   machine.State
-		failure *machine.Failure
-		want    string
-	}{
-		"loaded": {machine.Loaded, nil, "loaded on h"},
-		"failed": {machine.Failed, failure, "failed to load on h (attempt 2): no such bucket"},
-		"gone":   {machine.Absent, nil, "not loaded on h: it was removed, or nobody waited for it any more"},
-	} {
-		d.Missed(missed(model))
-		if got := onlyRecord(t, d.place, model).GetEffect(); got != "loading on h" {
-			t.Errorf("%s under way: %q", model, got)
-		}
-		d.Ended(model, end.state, end.failure)
-		d.Ended(model, machine.Loaded, nil) // A load that no request missed is not this decision's.
-		record := onlyRecord(t, d.place, model)
-		if record.GetEffect() != end.want {
-			t.Errorf("%s: %q, want %q", model, record.GetEffect(), end.want)
-		}
-		request, err := policyabi.DecodePlaceRequest(record.GetRequest())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(request.Rows) != 1 || request.Rows[0].Name != "h" || request.Rows[0].FreeMemory != 50 ||
-			request.Rows[0].Flags != policyabi.HostFlagSelf|policyabi.HostFlagWarming|policyabi.HostFlagPreferred ||
-			request.Context.Purpose != policyabi.PurposeMiss || request.Context.NeedMemory != 10 {
-			t.Errorf("request %+v", request)
+	model, hosts := here("m")
+	decision := d.where(time.Now(), model, hosts)
+	if len(decision.Candidates) != 1 || decision.Candidates[0].Host != "h" {
+		t.Fatalf("candidates %+v", decision.Candidates)
+	}
+	for _, effect := range []string{"loading on h", "loaded on h"} {
+		d.notePlaced(decision.ID, effect)
+		if got := onlyRecord(t, d.place, "m").GetEffect(); got != effect {
+			t.Errorf("effect %q, want %q", got, effect)
 		}
 	}
-	if len(d.placing) != 0 {
-		t.Errorf("still placing %v", d.placing)
+	request, err := policyabi.DecodePlaceRequest(onlyRecord(t, d.place, "m").GetRequest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(request.Rows) != 2 || request.Rows[1].Name != "h" || request.Rows[1].FreeMemory != 50 ||
+		request.Rows[1].Flags != policyabi.HostFlagSelf|policyabi.HostFlagWarming|policyabi.HostFlagPreferred ||
+		request.Context.Purpose != policyabi.PurposeMiss || request.Context.NeedMemory != 10 {
+		t.Errorf("request %+v", request)
 	}
 	if len(hits.rules) != 0 {
 		t.Errorf("limits hit: %v", hits.rules)
 	}
 }
 
-// A policy that wants no host is told of as a limit, and the request's load goes on.
+// A policy that wants no host is told of as a limit, which stays through later notes, and the request's load goes on.
 func TestAPolicyThatWantsNoHostIsALimit(t *testing.T) {
 	nobody := builtin.Policy{Name: "nobody", Hook: policyabi.HookPlace, Decide: func([]byte) ([]byte, error) { return nil, nil }}
 	d, hits := newDecider(t, nobody, builtin.Default(policyabi.HookEvict))
-	d.Missed(missed("m"))
-	d.Ended("m", machine.Loaded, nil)
+	model, hosts := here("m")
+	decision := d.where(time.Now(), model, hosts)
+	if len(decision.Candidates) != 1 {
+		t.Fatalf("candidates %+v", decision.Candidates)
+	}
+	d.notePlaced(decision.ID, "loading on h")
+	d.notePlaced(decision.ID, "loaded on h")
 	if got := onlyRecord(t, d.place, "m").GetEffect(); got != "loaded on h; limit: nobody" {
 		t.Errorf("effect %q", got)
 	}

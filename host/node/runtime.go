@@ -5,8 +5,6 @@ import (
 	"sync/atomic"
 
 	"github.com/wasmesh/wasmesh/host/forward"
-	"github.com/wasmesh/wasmesh/host/ingress"
-	"github.com/wasmesh/wasmesh/host/lifecycle"
 	"github.com/wasmesh/wasmesh/runtimes"
 )
 
@@ -33,43 +31,10 @@ func (w *watchedRuntime) Status(ctx context.Context) (runtimes.Status, error) {
 	return status, nil
 }
 
-// models gives ingress the copies of this host.
-type models struct {
-	executor *lifecycle.Executor
-	runtime  *watchedRuntime
-}
-
-// lease is a lifecycle lease that knows where to send its request.
-type lease struct {
-	*lifecycle.Lease
-	runtime *watchedRuntime
-}
-
-func (l lease) Target() forward.Target {
-	if target := l.runtime.target.Load(); target != nil {
+// Target implements mesh.Runtime.
+func (w *watchedRuntime) Target() forward.Target {
+	if target := w.target.Load(); target != nil {
 		return *target
 	}
-	return forward.Target{Address: l.runtime.address}
+	return forward.Target{Address: w.address}
 }
-
-func (m *models) TryAcquire(modelID string) (ingress.Lease, bool) {
-	held, ok := m.executor.TryAcquire(modelID)
-	if !ok {
-		return nil, false
-	}
-	return lease{held, m.runtime}, true
-}
-
-func (m *models) Acquire(ctx context.Context, modelID string) (ingress.Lease, error) {
-	held, err := m.executor.Acquire(ctx, modelID)
-	if err != nil {
-		return nil, err
-	}
-	return lease{held, m.runtime}, nil
-}
-
-func (m *models) Forgot(ctx context.Context, modelID string) bool {
-	return m.executor.Forgot(ctx, modelID)
-}
-
-func (m *models) Suspect() { m.executor.Suspect() }

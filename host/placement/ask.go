@@ -45,8 +45,17 @@ type Model struct {
 	// Rate, RateRecent and LoadCost as in modelcache.Candidate.
 	Rate, RateRecent uint64
 	LoadCost         time.Duration
-	// Purpose is PurposeMiss when a request waits, and another for a load that nobody waits for.
+	// Purpose is PurposeMiss when a request waits, PurposeDrain for a copy in use that has to go elsewhere, and another for a
+	// load that nobody waits for.
 	Purpose policyabi.Purpose
+	// Asker is the host that wants it, whose zone is preferred; empty for none.
+	Asker string
+}
+
+// Waits reports whether a load of this purpose may never be refused for lack of free memory: a request waits for it, or
+// requests will as soon as a copy in use has gone.
+func Waits(purpose policyabi.Purpose) bool {
+	return purpose == policyabi.PurposeMiss || purpose == policyabi.PurposeDrain
 }
 
 // Ask writes the request to the place policy, one row for each host, in order. self is the id of the host that asks.

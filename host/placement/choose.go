@@ -27,9 +27,16 @@ const (
 	RuleTooSmall Rule = "too-small"
 	// RuleUnknown: the answer is about no row, or about one again.
 	RuleUnknown Rule = "unknown"
-	// RuleNobody: no host that is able was named, while a request waits and one is able.
+	// RuleNobody: no host that is able was named, while somebody waits and one is able.
 	RuleNobody Rule = "nobody"
 )
+
+// Decision is a Choice that the place hook has made.
+type Decision struct {
+	Choice
+	// ID is the hook's number of it, 0 for none; what comes of it is noted there.
+	ID uint64
+}
 
 // Choice is what became of a policy's ranking.
 type Choice struct {
@@ -41,7 +48,7 @@ type Choice struct {
 }
 
 // Choose checks a ranking of hosts, best first, and takes the first that are able. hosts are those that Ask was given.
-// When a request waits, able hosts that the policy did not name follow, those with most room first.
+// When somebody waits (Waits), able hosts that the policy did not name follow, those with most room first.
 func Choose(model Model, hosts []Host, answers []policyabi.PlaceAnswer) Choice {
 	var choice Choice
 	seen := make([]bool, len(hosts))
@@ -57,7 +64,7 @@ func Choose(model Model, hosts []Host, answers []policyabi.PlaceAnswer) Choice {
 		}
 		choice.Candidates = append(choice.Candidates, Candidate{Host: hosts[a.Row].ID, Score: a.Score, Reason: a.Reason})
 	}
-	if model.Purpose != policyabi.PurposeMiss {
+	if !Waits(model.Purpose) {
 		return choice
 	}
 	rest := unnamed(model, hosts, seen)

@@ -5,5 +5,5 @@
 //   - while a request waits, never none when one is able: those that a policy did not name follow after those it did.
 //
 // A policy therefore can make a poor choice and not a harmful one. Who asks tries the candidates in order until one has
-// taken the load. Package node calls it.
+// taken the load. Package arbiter calls it.
 package placement

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wasmesh/wasmesh/host/members"
 	"github.com/wasmesh/wasmesh/host/modelcache"
 	"github.com/wasmesh/wasmesh/sdk/policyabi"
 )
@@ -39,6 +40,7 @@ func TestChoose(t *testing.T) {
 		{"unnamed follow, most room first", policyabi.PurposeMiss, plain, ranked(0), []string{"a", "d", "b", "c"}, nil},
 		{"nobody named", policyabi.PurposeMiss, plain, nil, []string{"d", "b", "c", "a"}, []Rule{RuleNobody}},
 		{"nobody named, and nobody waits", policyabi.PurposeBackground, plain, nil, nil, nil},
+		{"unnamed follow for a copy in use that has to move", policyabi.PurposeDrain, plain, ranked(1), []string{"b", "d", "c", "a"}, nil},
 		{"unnamed do not follow when nobody waits", policyabi.PurposeRebalance, plain, ranked(1), []string{"b"}, nil},
 		{"unknown and doubled rows", policyabi.PurposeBackground, plain, ranked(9, 1, 1, math.MaxUint32), []string{"b"}, []Rule{RuleUnknown}},
 		{
@@ -60,6 +62,26 @@ func TestChoose(t *testing.T) {
 				t.Errorf("candidates %v, hits %v; want %v, %v", got, choice.Hits, test.candidates, test.hits)
 			}
 		})
+	}
+}
+
+func TestFromMember(t *testing.T) {
+	m := members.Member{ID: "a", Zone: "z", Runtime: "r", Started: time.UnixMilli(5), Draining: true, Warming: true}
+	m.Figures.Free = memory(1)
+	newer := members.Figures{
+		Free: memory(10), Capacity: memory(100), Reclaim: modelcache.Curve{1, 2, 3, 4}, Oldest: time.UnixMilli(3), LoadsQueued: 1,
+		LoadsRunning: 2, InFlight: 3, Copies: 4, Rate: 5,
+	}
+	want := Host{
+		ID: "a", Zone: "z", Free: memory(10), Capacity: memory(100), Reclaim: modelcache.Curve{1, 2, 3, 4}, Oldest: time.UnixMilli(3),
+		Started: time.UnixMilli(5), LoadsQueued: 1, LoadsRunning: 2, InFlight: 3, Copies: 4, Rate: 5, Draining: true, Warming: true,
+		Preferred: true,
+	}
+	if got := FromMember(&m, &newer, []string{"r", "s"}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if FromMember(&m, &newer, []string{"s", "r"}).Preferred {
+		t.Error("the second choice is preferred")
 	}
 }
 

@@ -52,6 +52,20 @@ func (s *Set) module(ctx context.Context, meta *syncv1.Generation) ([]byte, erro
 	return content, nil
 }
 
+// Module answers the bytes of a module that is on disk, by its SHA-256; false when it is not, or is damaged. It is for
+// peers that the controller does not reach.
+func (s *Set) Module(digest []byte) ([]byte, bool) {
+	if len(digest) != digestBytes {
+		return nil, false
+	}
+	content, err := os.ReadFile(filepath.Join(s.dir, hex.EncodeToString(digest)+moduleSuffix))
+	if err != nil {
+		return nil, false
+	}
+	sum := sha256.Sum256(content)
+	return content, string(sum[:]) == string(digest)
+}
+
 // fetch reads a module from the controller, no more of it than the plan says.
 func (s *Set) fetch(ctx context.Context, meta *syncv1.Generation) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)

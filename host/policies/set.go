@@ -168,6 +168,22 @@ func (s *Set) PolicyPlan(plan *syncv1.PolicyPlan) {
 	signal(s.wake)
 }
 
+// Current reports whether the place hook decides as the newest plan wants: by its active generation, unless that cannot be
+// used. A host that is still preparing it decides for others only when no other can.
+func (s *Set) Current() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, entry := range s.plan.GetEntries() {
+		if entry.GetRole() != syncv1.PolicyRole_POLICY_ROLE_ACTIVE || entry.GetGeneration().GetHook() != policyabi.HookPlace.String() {
+			continue
+		}
+		if g := s.generations[entry.GetGeneration().GetId()]; g == nil || !g.failed && g.decider == nil {
+			return false
+		}
+	}
+	return true
+}
+
 func mentions(plan *syncv1.PolicyPlan, id string) bool {
 	for _, entry := range plan.GetEntries() {
 		if entry.GetGeneration().GetId() == id {

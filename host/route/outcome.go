@@ -61,6 +61,16 @@ var outcomes = [...]struct {
 // String is the metric label.
 func (o Outcome) String() string { return outcomes[o].label }
 
+// ParseOutcome is the reverse of String.
+func ParseOutcome(label string) (Outcome, bool) {
+	for i := range outcomes {
+		if outcomes[i].label == label {
+			return Outcome(i), true
+		}
+	}
+	return 0, false
+}
+
 // Code is the gRPC status code that the caller gets.
 func (o Outcome) Code() codes.Code { return outcomes[o].code }
 

@@ -24,6 +24,10 @@ type background struct {
 	// startAt is when the next load may start.
 	startAt   time.Time
 	evictions quota
+	// homeless counts the models that were offered to other hosts.
+	homeless quota
+	// review are models that are to be looked at again because homes have changed.
+	review []string
 	// switching is the target of every alias that is changing over, and its active model.
 	switching map[string]string
 	// again is when fill has to run although nothing may have happened; zero for never.
@@ -76,17 +80,36 @@ func (m *Machine) offer(mo *model) {
 	}
 }
 
-// mayOffer reports whether the model is loaded here without a request: this host is the first choice for it, or has
-// served it before; and it was not retired for want of use.
+// mayOffer reports whether the model is loaded here without a request. A host that is alone does that for what it is the
+// first choice for, or has served before; in a mesh the model's home does, while nobody else has a copy, and else whoever
+// was asked to, and neither while its runtime is down: what is said to be queued there, others would wait for. Nobody
+// does for what was retired for want of use.
 func (m *Machine) mayOffer(mo *model) bool {
-	return mo.row != nil && !mo.use.retired && (mo.use.here || mo.row.GetRuntimes()[0] == m.config.Runtime)
+	switch {
+	case mo.row == nil || mo.use.retired || m.leaving:
+		return false
+	case m.config.Mesh != nil:
+		return m.runtime.ready && (mo.use.brought || m.home(mo))
+	}
+	return mo.use.here || mo.row.GetRuntimes()[0] == m.config.Runtime
+}
+
+// lapsed leaves a model alone that has been offered and by now is not this host's to see to.
+func (m *Machine) lapsed(mo *model) bool {
+	if m.config.Mesh == nil || m.mayOffer(mo) {
+		return false
+	}
+	m.rest(mo)
+	return true
 }
 
 // fill starts what may start in the background.
 func (m *Machine) fill() {
 	b := &m.background
 	b.again = noTime
-	if !m.runtime.ready || len(m.queue) > 0 || b.unsized.len()+b.sized.len()+b.standby.len() == 0 {
+	m.review()
+	m.awaitRuntime()
+	if m.leaving || !m.runtime.ready || len(m.queue) > 0 || b.unsized.len()+b.sized.len()+b.standby.len() == 0 {
 		return
 	}
 	m.followActive()
@@ -106,6 +129,7 @@ func (m *Machine) fillUnsized() {
 		}
 		mo := b.unsized.pop()
 		switch {
+		case m.lapsed(mo):
 		case mo.files.cleaning:
 			cleaning = append(cleaning, mo)
 		case m.hopeless(mo):
@@ -134,6 +158,7 @@ func (m *Machine) fillSized() {
 		}
 		b.sized.remove(mo)
 		switch {
+		case m.lapsed(mo):
 		case mo.files.cleaning:
 			cleaning = append(cleaning, mo)
 		case !m.sizeKnown(mo): // Forgotten since, for want of history.
@@ -164,6 +189,7 @@ func (m *Machine) fillStandby() {
 		mo := b.standby.pop()
 		known := m.sizeKnown(mo)
 		switch {
+		case m.lapsed(mo):
 		case mo.files.cleaning || m.step.now.Sub(mo.use.evicted) < m.config.Envelope.ReloadGuard:
 			passed = append(passed, mo)
 		case known && (m.slots().loads == 0 || m.held(mo)), !known && m.slots().estimates == 0:
@@ -177,6 +203,9 @@ func (m *Machine) fillStandby() {
 	}
 	for _, mo := range passed {
 		b.standby.add(mo)
+		if slots {
+			m.homeless(mo)
+		}
 	}
 	b.lookAt, b.seenFree = noTime, m.ledger.Free()
 	if slots { // Else the next step looks again.
@@ -223,9 +252,11 @@ func (m *Machine) held(mo *model) bool {
 
 // stand puts a model that is nowhere on standby.
 func (m *Machine) stand(mo *model) {
+	mo.use.brought = false
 	m.rest(mo)
 	if mo.state == Absent && m.mayOffer(mo) {
 		m.background.standby.add(mo)
+		m.homeless(mo)
 	}
 }
 
@@ -254,6 +285,7 @@ func (m *Machine) mayReplace(mo *model) func(modelcache.CopyInfo) bool {
 		return func(modelcache.CopyInfo) bool { return false }
 	}
 	keep, last := mo.keep(), mo.use.last
+	_, switching := m.background.switching[mo.id]
 	return func(c modelcache.CopyInfo) bool {
 		switch {
 		case c.Keep.Pinned || c.InFlight > 0 || now.Sub(c.LoadedAt) < envelope.MinResidency:
@@ -263,7 +295,9 @@ func (m *Machine) mayReplace(mo *model) func(modelcache.CopyInfo) bool {
 		case c.Keep.Priority != keep.Priority:
 			return c.Keep.Priority < keep.Priority
 		}
-		return !c.LastUsed.After(last)
+		// Of two that are worth the same, and many are that nobody has ever used, the one that is here stays, lest they push
+		// each other out for ever; but the target of a switch has the active model's last use, and may have to take its place.
+		return c.LastUsed.Before(last) || switching && c.LastUsed.Equal(last)
 	}
 }
 

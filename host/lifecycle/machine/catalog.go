@@ -83,17 +83,8 @@ func (m *Machine) remove(mo *model) {
 	case Absent, Queued, Failed:
 		m.setDue(mo, noTime)
 		m.rest(mo)
-	case Estimating, Loading:
-		m.emit(CancelLoad{ID: mo.copyID})
-	case Pulling:
-		if mo.load.artifact == nil {
-			m.emit(CancelLoad{ID: mo.copyID})
-		} else {
-			m.giveUp(mo)
-			m.rest(mo)
-		}
-	case Sizing:
-		m.discard(mo)
+	case Estimating, Pulling, Loading, Sizing:
+		m.callOff(mo)
 	case Loaded:
 		m.drain(mo)
 	}

@@ -27,6 +27,21 @@ type Config struct {
 	// asked only when copies are about to go, and for Worth.
 	Order    modelcache.Order
 	Envelope Envelope
+	// MaxConcurrency bounds the requests that a copy takes at once, 0 not at all; when the runtime states a number for a
+	// copy, the smaller holds.
+	MaxConcurrency int
+	// Mesh is nil for a host that is alone.
+	Mesh Mesh
+}
+
+// Mesh is what the machine has to know of other hosts. It answers from memory, at once, as of now; when an answer changes
+// in a way that lets the machine load more, MeshChanged says so.
+type Mesh interface {
+	// Home reports whether this host is the one that sees to the model when no request does: that loads it in the
+	// background, and tries again what failed. A host that does not yet know the others is nobody's home.
+	Home(key uint64, runtimes []string) bool
+	// CopiesElsewhere is how many copies of the model other hosts hold, load or queue.
+	CopiesElsewhere(key uint64) int
 }
 
 // Envelope limits what happens in the background, that is, without a request waiting. A load that a request waits for
@@ -82,6 +97,22 @@ const (
 	// headStart is how long a model of which storage is being asked the size is waited for by models worth less, so that
 	// the most valuable come first, but storage that hangs holds nobody up.
 	headStart = time.Second
+	// TicketTTL is for how long a load that was reserved is kept for the request that is to come, as if it waited already.
+	TicketTTL = 5 * time.Second
+	// drainTicket is the same for a copy that a leaving host hands over: the requests come when it is loaded.
+	drainTicket = time.Minute
+	// runtimePatience is how long loads are reserved although the runtime is not ready, and requests wait for it: most
+	// runtimes have started again by then. Arbiters ask such a host last.
+	runtimePatience = 30 * time.Second
+	// homelessPerMinute bounds how many models are offered to others, and homelessAgain how often one model is.
+	homelessPerMinute = 60
+	homelessAgain     = time.Minute
+	// passesMost is how many models may be given memory before one that came earlier and needs more, and patience how long
+	// they wait after that for its sake: most requests in flight have ended by then. Each time that it was in vain, twice as
+	// many go before the next.
+	passesMost = 32
+	patience   = 3 * time.Second
+	vainMost   = 16
 	// recheck is how often Standby models are looked at though nothing happened, and recheckSwitch while an alias is
 	// changing over.
 	recheck       = 10 * time.Second

@@ -21,10 +21,15 @@
 //	  |                        v        v
 //	  +---- unloaded -------- Draining <+
 //
-// Who asks. A model for which a request waits goes by the arrival of its first waiter, and may evict everything that is
-// idle and not pinned. All others are background (see background.go): they start only while no request is in the queue,
+// Who asks. A model for which a request waits, or has been promised to come (a ticket: see Reserve), goes by the arrival of
+// the first of them, and may evict everything that is idle and not pinned. All others are background (see background.go): they start only while no request is in the queue,
 // and take free memory or replace what is worth less. The same attempt turns from one into the other as requests come
 // and go.
+//
+// Who else. In a mesh (Config.Mesh) each model has one home, the only host that loads it without being asked to, and only
+// while nobody else has a copy; all other loads are reserved here by the model's arbiter. What the home has no room for it
+// offers to others (Homeless). Requests never wait here for what another host could do at once: when a load fails, or the
+// runtime goes, they are told so and go elsewhere.
 //
 // Who goes. Config.Order says what copies are worth, and is told everything that is known of them: rates of requests and
 // load costs, which are remembered for as long as the catalog lists a model and for a while after, and how far the clock
@@ -41,6 +46,8 @@
 //
 //	machine, event, effect, config, model, heap   the frame
 //	catalog     rows come, change and go; what becomes of a model at the end of each undertaking
+//	ticket      arbiters reserve loads
+//	mesh        what others hold, need and remember; the host leaves
 //	queue       requests wait, are served and refused; whose turn it is
 //	size        how much memory a model will take
 //	load        estimate, reserve, pull, load, commit

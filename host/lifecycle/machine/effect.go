@@ -5,6 +5,7 @@ import (
 
 	"github.com/wasmesh/wasmesh/host/modelcache"
 	"github.com/wasmesh/wasmesh/host/route"
+	peerv1 "github.com/wasmesh/wasmesh/sdk/proto/peer/v1"
 	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
 )
 
@@ -47,6 +48,8 @@ type RemoveFiles struct{ Model string }
 // Publish: the model's state on this host is this from now on. Requests find the model here exactly while it is Loaded.
 type Publish struct {
 	Model string
+	// Key is the model's digest, the same on every host; as in modelcache.Candidate.
+	Key   uint64
 	State State
 	Since time.Time
 	// Size is what is reserved or used, zero for neither.
@@ -67,23 +70,6 @@ type Evicted struct {
 	Decision uint64
 	Keep     int32
 	Reason   uint16
-}
-
-// Missed: a request waits for a model that is not here, and by now its need is known. Comes once for each load, before
-// the load is attempted.
-type Missed struct {
-	Model *syncv1.Model
-	Key   uint64
-	Need  modelcache.Resources
-	// Declared: the need is the owner's word.
-	Declared bool
-	// LastUsed is when the last request before came that a copy here answered; zero for none.
-	LastUsed time.Time
-	// Rate, RateRecent and LoadCost as in modelcache.Candidate.
-	Rate, RateRecent uint64
-	LoadCost         time.Duration
-	// Here is this host before the load.
-	Here Figures
 }
 
 // Figures are a host at one moment, as others see it.
@@ -130,6 +116,52 @@ type Wake struct {
 	Waiters []WaiterID
 	Copy    *modelcache.Copy
 	Err     *route.Error
+	// State of the model here, and its last failure, go with Err: whoever asked for others may try elsewhere at once.
+	State   State
+	Failure *Failure
+}
+
+// Reserved answers Reserve, after everything that was published because of it.
+type Reserved struct {
+	Ticket  TicketID
+	Granted bool
+	// TTL is for how long the load is kept for whoever is to come; 0 for one that waits for nobody.
+	TTL time.Duration
+	// Reason, Message (for people, with the numbers) and Failure say why not.
+	Reason  peerv1.UnplacedReason
+	Message string
+	Failure *Failure
+	// State of the model here, as of now.
+	State State
+}
+
+// GaveUp answers GiveUp.
+type GaveUp struct {
+	Ticket TicketID
+	// Released: the copy is on its way out, or there was none. Else Message says why it stays.
+	Released bool
+	Message  string
+}
+
+// Remember: this is known of a model beyond its copies. Comes when a copy is committed and when one goes.
+type Remember struct {
+	Model string
+	Key   uint64
+	Usage modelcache.UsageRecord
+	// LastUsed is the copy's, or what stands for it: the machine ranks by it.
+	LastUsed time.Time
+	LoadCost time.Duration
+	// Size as it was last loaded.
+	Size modelcache.Resources
+	// Evicted: it had to make room, and nobody asked for it to go.
+	Evicted bool
+}
+
+// Homeless: this host is the model's home, and has no room for it. Somebody else may. LastUsed as in Remember.
+type Homeless struct {
+	Model    string
+	Key      uint64
+	LastUsed time.Time
 }
 
 // SetTimer: a Tick is wanted at this time, and none that was wanted before; the zero time wants none.
@@ -143,8 +175,11 @@ func (Unload) effect()      {}
 func (RemoveFiles) effect() {}
 func (Publish) effect()     {}
 func (Evicted) effect()     {}
-func (Missed) effect()      {}
 func (Decided) effect()     {}
 func (Worth) effect()       {}
 func (Wake) effect()        {}
+func (Reserved) effect()    {}
+func (GaveUp) effect()      {}
+func (Remember) effect()    {}
+func (Homeless) effect()    {}
 func (SetTimer) effect()    {}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/wasmesh/wasmesh/host/modelcache"
+	"github.com/wasmesh/wasmesh/sdk/policyabi"
 	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
 )
 
@@ -30,6 +31,9 @@ type CredentialsChanged struct{}
 type Wanted struct {
 	Model  string
 	Waiter WaiterID
+	// Join: the request was sent here because the model is held here. It waits only if that is so, or a load is under way
+	// or reserved; what is not here is not loaded for it.
+	Join bool
 }
 
 // WaiterGone: the request gave up.
@@ -90,6 +94,47 @@ type RuntimeLost struct{}
 // RuntimeForgot: the runtime serves others but no longer holds this copy.
 type RuntimeForgot struct{ ID modelcache.CopyID }
 
+// TicketID names one Reserve or GiveUp; never used again.
+type TicketID uint64
+
+// Reserve: the arbiter of the model wants it loaded here. Answered by Reserved, in the same Step. What the host holds,
+// queues or loads already is granted again.
+type Reserve struct {
+	Ticket TicketID
+	Model  string
+	// Purpose: for a miss or a drain the model is queued as if a request waited, until the first one comes or the ticket
+	// expires. For all others it is started at once by the rules of background work, or refused.
+	Purpose policyabi.Purpose
+	// Usage, LoadCost and SizeBytes are what the arbiter remembers of the model; nil and zero for nothing. They are hints.
+	Usage     *modelcache.UsageRecord
+	LoadCost  time.Duration
+	SizeBytes int64
+	// ExpectsFree: the arbiter takes it that the model fits into what is free. Where that is no longer so it is refused,
+	// unless this is the arbiter's Final word.
+	ExpectsFree, Final bool
+}
+
+// GiveUp: the arbiter of the model needs no copy here. Answered by GaveUp, in the same Step.
+type GiveUp struct {
+	Ticket TicketID
+	Model  string
+}
+
+// SetDraining: the host is about to leave, or has thought better of it. Meanwhile it starts nothing in the background
+// and takes no reservation; it goes on serving, and loading what requests wait for.
+type SetDraining struct{ Draining bool }
+
+// MeshChanged: Config.Mesh answers otherwise than before.
+type MeshChanged struct {
+	// Uncovered are models whose last copy elsewhere went.
+	Uncovered []string
+	// All: homes may have changed, so that all models are looked at again, some in each Step.
+	All bool
+}
+
+// Remembered: this is what the mesh remembers of models that have gone elsewhere. It comes to their home.
+type Remembered struct{ Models []Remember }
+
 // Survey: it is time to look at how copies are used. Comes every second or so while the host lives; answered by Worth if
 // there may be news.
 type Survey struct{}
@@ -110,6 +155,11 @@ func (Idle) event()               {}
 func (RuntimeReady) event()       {}
 func (RuntimeLost) event()        {}
 func (RuntimeForgot) event()      {}
+func (Reserve) event()            {}
+func (GiveUp) event()             {}
+func (SetDraining) event()        {}
+func (MeshChanged) event()        {}
+func (Remembered) event()         {}
 func (Survey) event()             {}
 func (Tick) event()               {}
 

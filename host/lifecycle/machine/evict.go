@@ -19,7 +19,8 @@ func (m *Machine) evict(out eviction) {
 		m.emit(Evicted{
 			Model: mo.id, Unused: m.step.now.Sub(v.LastUsed), Decision: out.order.decision, Keep: said.Keep, Reason: said.Reason,
 		})
-		mo.use.evicted = m.step.now
+		m.dropTicket(mo) // Its request has come and gone.
+		mo.use.evicted, mo.evicted = m.step.now, true
 		m.setDue(mo, noTime)
 		m.become(mo, Draining)
 		m.unload(mo)
@@ -31,6 +32,7 @@ func (m *Machine) evict(out eviction) {
 // drain closes a loaded copy, and unloads it once its last request has ended.
 func (m *Machine) drain(mo *model) {
 	m.setDue(mo, noTime)
+	m.dropTicket(mo)
 	idle := m.ledger.Drain(mo.copyID)
 	m.step.copies = nil
 	m.become(mo, Draining)
@@ -125,6 +127,10 @@ func (m *Machine) gone(mo *model) {
 	m.ledger.Unloaded(mo.copyID)
 	mo.rates.Read(m.step.now, mo.copy.Info())
 	mo.use.last = mo.copy.LastUsed()
+	m.tell(mo)
+	if mo.ticket.holding {
+		m.dropTicket(mo)
+	}
 	mo.copy = nil
 	m.unname(mo)
 }

@@ -91,6 +91,7 @@ func (m *Machine) note(mo *model, fault *Fault) {
 		Reason: reasonOf(fault.Cause), Message: fault.Message,
 		Time: now, RetryAt: now.Add(backoff(fault.Cause, attempts)), Attempts: attempts,
 	}
+	mo.use.brought = false
 	mo.estimate = estimate{} // Storage is asked again before the next attempt.
 }
 
@@ -100,6 +101,15 @@ func (m *Machine) retryNow(mo *model) {
 	past.RetryAt = m.step.now
 	mo.trouble.last, mo.trouble.attempts = &past, 0
 	m.setDue(mo, m.step.now)
+}
+
+// retryDue makes the next attempt, or has whoever asks for the model next make it, if it is not this host's to see to: to
+// others it looks as if it had never been here, though its back-off goes on from where it was.
+func (m *Machine) retryDue(mo *model) {
+	if m.config.Mesh != nil && !m.mayOffer(mo) {
+		mo.trouble.last = nil
+	}
+	m.offer(mo)
 }
 
 // retryFailed retries every model that failed for this reason.

@@ -44,7 +44,6 @@ func (m *Machine) ended(mo *model, fault *Fault) {
 // *modelcache.NoRoomError leaves the model as it was; one that never fits has failed.
 func (m *Machine) reserve(mo *model) error {
 	need := m.need(mo)
-	m.miss(mo, need)
 	id := m.name(mo)
 	var reservation *modelcache.Reservation
 	out, err := m.makeRoom(mo, func(order []modelcache.CopyID) (victims []modelcache.Victim, err error) {
@@ -59,7 +58,10 @@ func (m *Machine) reserve(mo *model) error {
 		return err
 	}
 	m.dequeue(mo)
-	queued := m.step.now.Sub(mo.since)
+	queued := time.Duration(0)
+	if mo.state == Queued {
+		queued = m.step.now.Sub(mo.since)
+	}
 	mo.load = &load{reservation: reservation}
 	mo.files.present = true
 	m.become(mo, Pulling)
@@ -178,6 +180,9 @@ func (m *Machine) loadDone(ev LoadDone) {
 		return
 	}
 	mo.load.maxConcurrency = ev.MaxConcurrency
+	if most := m.config.MaxConcurrency; most > 0 && (ev.MaxConcurrency <= 0 || most < ev.MaxConcurrency) {
+		mo.load.maxConcurrency = most
+	}
 	mo.load.took += ev.Took
 	mo.cost = mo.load.took
 	need := m.needLoaded(mo, ev.SizeBytes)
@@ -208,8 +213,10 @@ func (m *Machine) commit(mo *model) {
 	mo.copy = c
 	mo.estimate = estimate{}
 	mo.trouble = trouble{}
+	mo.use.brought, mo.evicted, mo.passed = false, false, passed{}
 	m.become(mo, Loaded)
 	mo.load = nil
+	m.tell(mo)
 	m.serve(mo)
 	m.watchIdle(mo)
 	m.step.copies = nil // A model that waits for room may claim this copy in the same step.

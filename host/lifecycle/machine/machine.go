@@ -35,7 +35,9 @@ type Machine struct {
 	draining   []*model
 	background background
 	due        modelHeap
+	tickets    []*model // With a ticket, by the time when it expires.
 	worth      worth
+	leaving    bool // The host is being drained.
 
 	runtime runtimeState
 	waiting int // Sum of waiters.
@@ -49,6 +51,10 @@ type runtimeState struct {
 	// ready: it takes loads, under these limits.
 	ready  bool
 	limits Limits
+	// down is since when it does not; meaningless while it is ready.
+	down time.Time
+	// despaired: those that waited for it have been sent away.
+	despaired bool
 }
 
 // numbers is what was given out last of numbers that are never given out again.
@@ -63,6 +69,9 @@ type step struct {
 	effects []Effect
 	// copies is the ledger's snapshot, until a copy comes or goes. Requests go on meanwhile: the ledger checks again.
 	copies []modelcache.CopyInfo
+	// reserved is the answer to the Reserve of this Step, about reservedModel; nil for none.
+	reserved      *Reserved
+	reservedModel string
 }
 
 // New makes a Machine that knows no model and whose runtime is not ready.
@@ -120,6 +129,9 @@ func (m *Machine) Stats() Stats {
 // Step takes in one event and answers what is to be done, in order. now never goes back.
 func (m *Machine) Step(now time.Time, event Event) []Effect {
 	m.step = step{now: now}
+	if m.runtime.down.IsZero() {
+		m.runtime.down = now
+	}
 	switch event := event.(type) {
 	case CatalogChanged:
 		m.catalogChanged(event)
@@ -147,15 +159,27 @@ func (m *Machine) Step(now time.Time, event Event) []Effect {
 		m.runtimeLost()
 	case RuntimeForgot:
 		m.runtimeForgot(event)
+	case Reserve:
+		m.reserved(event)
+	case GiveUp:
+		m.gaveUp(event)
+	case SetDraining:
+		m.setDraining(event)
+	case MeshChanged:
+		m.meshChanged(event)
+	case Remembered:
+		m.remembered(event)
 	case Survey:
 		m.survey()
 	case Tick:
 		m.timer = noTime
 	}
 	m.runDue()
+	m.expireTickets()
 	m.advance()
 	m.admit()
 	m.fill()
+	m.confirm()
 	m.setTimer()
 	return m.step.effects
 }
@@ -167,11 +191,8 @@ func (m *Machine) become(mo *model, state State) {
 	m.count[mo.state]--
 	m.count[state]++
 	mo.state, mo.since = state, m.step.now
-	if state == Loaded || state == Failed || state == Absent {
-		mo.missed = false
-	}
 	p := Publish{
-		Model: mo.id, State: state, Since: mo.since, Size: mo.size(), LastUsed: mo.lastUse(), Failure: mo.trouble.last,
+		Model: mo.id, Key: mo.key, State: state, Since: mo.since, Size: mo.size(), LastUsed: mo.lastUse(), Failure: mo.trouble.last,
 	}
 	if state == Loaded {
 		p.Copy, p.MaxConcurrency = mo.copy, mo.load.maxConcurrency
@@ -228,7 +249,7 @@ func (m *Machine) runDue() {
 		m.setDue(mo, noTime)
 		switch mo.state {
 		case Failed:
-			m.offer(mo)
+			m.retryDue(mo)
 		case Loaded:
 			m.checkIdle(mo)
 		case Draining:
@@ -242,6 +263,9 @@ func (m *Machine) setTimer() {
 	at := m.background.again
 	if mo := m.due.first(); mo != nil && (at.IsZero() || mo.due.Before(at)) {
 		at = mo.due
+	}
+	if len(m.tickets) > 0 && (at.IsZero() || m.tickets[0].ticket.expires.Before(at)) {
+		at = m.tickets[0].ticket.expires
 	}
 	if !at.Equal(m.timer) {
 		m.timer = at

@@ -69,10 +69,11 @@ type model struct {
 	// waiters are the requests that wait, by arrival; arrived is the number of the first in the order of all arrivals.
 	waiters []WaiterID
 	arrived uint64
+	ticket  ticket
+	passed  passed
 
-	// missed: Missed has been told of the load under way or waiting.
-	missed bool
-
+	// evicted: the copy makes room for another.
+	evicted bool
 	// use is what decides the model's worth while it is not loaded.
 	use usage
 	// rates and cost are of all loads of the model, the last one's cost.
@@ -86,6 +87,15 @@ type model struct {
 	// due is when to look at the model again; what for depends on its state.
 	due    time.Time
 	places [kinds]int
+}
+
+// passed is how a model that waits for memory fares against those that came later and need less.
+type passed struct {
+	// by is how many of them were given some, and holds until when no more are; zero while they may.
+	by    int
+	holds time.Time
+	// vain is how often that did not help.
+	vain int
 }
 
 // load is one attempt, from the reservation to the commit.
@@ -112,6 +122,10 @@ type usage struct {
 	here bool
 	// evicted is when the model last had to make room.
 	evicted time.Time
+	// brought: a request or an arbiter brought the model here, wherever its home, and it has not been tried since.
+	brought bool
+	// homeless is when it was last offered to other hosts.
+	homeless time.Time
 	// retired: unloaded for want of use, so only a request brings it back.
 	retired bool
 }
@@ -137,7 +151,19 @@ type files struct {
 	cleaning bool
 }
 
-func (mo *model) wanted() bool { return len(mo.waiters) > 0 }
+// wanted: a request waits for the model, or is sure to come.
+func (mo *model) wanted() bool {
+	return len(mo.waiters) > 0 || mo.ticket.valid() && !mo.ticket.holding
+}
+
+// under reports whether an attempt is under way.
+func (mo *model) under() bool {
+	switch mo.state {
+	case Estimating, Pulling, Loading, Sizing:
+		return true
+	}
+	return false
+}
 
 func (mo *model) keep() modelcache.Keep {
 	knobs := mo.row.GetKnobs()

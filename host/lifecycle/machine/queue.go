@@ -13,34 +13,48 @@ import (
 func (m *Machine) wanted(ev Wanted) {
 	mo := m.models[ev.Model]
 	if mo == nil || mo.row == nil {
-		m.answer(ev.Waiter, route.Errorf(route.UnknownModel, "model %q is not in this host's catalog", ev.Model))
+		m.emit(Wake{
+			Waiters: []WaiterID{ev.Waiter}, Err: route.Errorf(route.UnknownModel, "model %q is not in this host's catalog", ev.Model),
+		})
 		return
 	}
 	if mo.state == Loaded {
 		mo.copy.Acquire(m.step.now)
+		m.dropTicket(mo)
 		m.emit(Wake{Waiters: []WaiterID{ev.Waiter}, Copy: mo.copy})
 		return
 	}
 	if mo.pausing(m.step.now) {
-		m.answer(ev.Waiter, mo.trouble.last.refusal(mo.id, m.step.now))
+		m.answer(ev.Waiter, mo, mo.trouble.last.refusal(mo.id, m.step.now))
+		return
+	}
+	if ev.Join && !mo.under() && mo.state != Queued && !mo.wanted() {
+		m.answer(ev.Waiter, mo, route.Errorf(route.NoHost, "model %q is not on this host; try again", mo.id))
 		return
 	}
 	if err := m.full(mo); err != nil {
-		m.answer(ev.Waiter, err)
+		m.answer(ev.Waiter, mo, err)
 		return
 	}
 	if !mo.wanted() {
-		m.given.arrival++
-		mo.arrived = m.given.arrival
+		m.arrive(mo)
 	}
 	mo.waiters = append(mo.waiters, ev.Waiter)
 	m.waiting++
-	mo.use.last, mo.use.here, mo.use.retired = m.step.now, true, false
+	m.dropTicket(mo) // This is who it was for.
+	mo.use.last, mo.use.here, mo.use.brought, mo.use.retired = m.step.now, true, true, false
 	switch mo.state {
 	case Absent, Failed, Queued:
 		m.enqueue(mo)
 	}
 	// Else it is on its way already, or on its way out and comes back when that has ended.
+}
+
+// arrive gives a model its place in the order of arrivals.
+func (m *Machine) arrive(mo *model) {
+	m.given.arrival++
+	mo.arrived = m.given.arrival
+	mo.passed = passed{}
 }
 
 // full says why one more request may not wait.
@@ -78,21 +92,25 @@ func (m *Machine) waiterGone(ev WaiterGone) {
 	}
 }
 
-func (m *Machine) answer(waiter WaiterID, err *route.Error) {
-	m.emit(Wake{Waiters: []WaiterID{waiter}, Err: err})
+func (m *Machine) answer(waiter WaiterID, mo *model, err *route.Error) {
+	m.emit(Wake{Waiters: []WaiterID{waiter}, Err: err, State: mo.state, Failure: mo.trouble.last})
 }
 
-// refuse ends the wait of everybody who waits for the model.
+// refuse ends the wait of everybody who waits for the model, and of nobody else: who was to come hears it then.
 func (m *Machine) refuse(mo *model, err *route.Error) {
-	if mo.wanted() {
-		m.emit(Wake{Waiters: m.takeWaiters(mo), Err: err})
+	m.dropTicket(mo)
+	if len(mo.waiters) > 0 {
+		m.emit(Wake{Waiters: m.takeWaiters(mo), Err: err, State: mo.state, Failure: mo.trouble.last})
 	}
 }
 
 // serve hands the loaded copy to everybody who waits for it. It is acquired here, on their behalf: otherwise the next
 // model in the queue could claim the copy, idle for an instant, before those it was loaded for have used it.
 func (m *Machine) serve(mo *model) {
-	if !mo.wanted() {
+	if mo.ticket.valid() {
+		m.hold(mo)
+	}
+	if len(mo.waiters) == 0 {
 		return
 	}
 	for range mo.waiters {
@@ -136,6 +154,8 @@ func (m *Machine) admit() {
 		return
 	}
 	var refused *modelcache.NoRoomError
+	var poor []*model // Those before that found no room.
+	heldUp := false   // For the sake of one of those nobody behind it is given any.
 	for _, mo := range slices.Clone(m.queue[:min(len(m.queue), considerPerStep)]) {
 		mayEstimate, mayPull := m.count[Estimating] < m.config.Estimates, m.count[Pulling] < m.config.Pulls
 		known := m.sizeKnown(mo)
@@ -148,12 +168,47 @@ func (m *Machine) admit() {
 			m.estimate(mo)
 		case !known || !mayPull:
 			// The end of what is running brings us back.
-		case refused != nil && !refused.Free.Plus(refused.Evictable).Covers(m.need(mo)):
+		case heldUp || refused != nil && !refused.Free.Plus(refused.Evictable).Covers(m.need(mo)):
 			// What was too little for one ahead is too little for this one.
 		default:
-			if none, ok := errors.AsType[*modelcache.NoRoomError](m.reserve(mo)); ok {
+			err := m.reserve(mo)
+			if none, ok := errors.AsType[*modelcache.NoRoomError](err); ok {
 				refused = none
+				poor, heldUp = append(poor, mo), m.holdsUp(mo, none)
+			} else if err == nil {
+				for _, o := range poor {
+					o.passed.by++
+				}
 			}
 		}
 	}
+}
+
+// holdsUp reports whether the models behind one that found no room have to wait for its sake: so many have passed it by
+// that it would wait forever while there is traffic. They do not wait forever in turn, for nobody knows how long the
+// requests take that hold the memory it needs.
+func (m *Machine) holdsUp(mo *model, refused *modelcache.NoRoomError) bool {
+	p := &mo.passed
+	switch {
+	case p.by < passesMost<<p.vain || !m.couldFit(refused.Need):
+		return false
+	case p.holds.IsZero():
+		p.holds = m.step.now.Add(patience)
+	case !m.step.now.Before(p.holds):
+		*p = passed{vain: min(p.vain+1, vainMost)}
+		return false
+	}
+	m.setDue(mo, p.holds) // Nothing else may happen until then.
+	return true
+}
+
+// couldFit reports whether there would be room if nothing were in flight.
+func (m *Machine) couldFit(need modelcache.Resources) bool {
+	left := m.ledger.Capacity()
+	for _, c := range m.residents() {
+		if c.Keep.Pinned {
+			left = left.Minus(c.Size)
+		}
+	}
+	return left.Covers(need)
 }

@@ -188,6 +188,7 @@ func (m *Machine) candidate(mo *model, info modelcache.CopyInfo) modelcache.Cand
 	}
 	c.Model, c.Key, c.LoadCost = mo.id, mo.key, mo.cost
 	c.Rate, c.RateRecent = mo.rates.Rates(m.step.now)
+	c.CopiesElsewhere = m.elsewhere(mo)
 	c.Inflation = m.worth.clock.Since(info.UsedAt(m.step.now))
 	return c
 }
@@ -213,21 +214,6 @@ func (m *Machine) decided(mo *model, out eviction) {
 		}
 	}
 	m.emit(d)
-}
-
-// miss tells once of a request that waits for a model that is not here.
-func (m *Machine) miss(mo *model, need modelcache.Resources) {
-	if !mo.wanted() || mo.missed {
-		return
-	}
-	mo.missed = true
-	missed := Missed{
-		Model: mo.row, Key: mo.key, Need: need, Declared: mo.declared(), LastUsed: mo.rates.LastUsed(), LoadCost: mo.cost,
-		Here: Figures{Memory: m.ledger.Stats(), Free: m.ledger.Free(), Models: m.Stats(), Worth: m.worth.last},
-	}
-	missed.Here.Models.Queued-- // Itself.
-	missed.Rate, missed.RateRecent = mo.rates.Rates(m.step.now)
-	m.emit(missed)
 }
 
 // survey reads how copies are used, and if anything has changed tells what they are worth.

@@ -276,41 +276,6 @@ func TestAStalledVictimIsReplacedWithinTheLimits(t *testing.T) {
 	}
 }
 
-// A policy is told when the model was used before, not that somebody wants it now, which it knows.
-func TestAMissTellsOfTheUseBefore(t *testing.T) {
-	m := New(Config{Runtime: "r", Capacity: modelcache.Resources{20}})
-	now := time.Unix(1_700_000_000, 0)
-	m.Step(now, RuntimeReady{})
-	m.Step(now, CatalogChanged{Upserts: []*syncv1.Model{rowOf("a", 20), rowOf("b", 10), rowOf("c", 10)}})
-	miss := func(id string) (missed Missed) {
-		for _, effect := range m.Step(now, Wanted{Model: id, Waiter: 1}) {
-			if e, ok := effect.(Estimate); ok {
-				for _, effect := range m.Step(now, Estimated{ID: e.ID, Bytes: 1}) {
-					if e, ok := effect.(Missed); ok {
-						missed = e
-					}
-				}
-			}
-			if e, ok := effect.(Missed); ok {
-				missed = e
-			}
-		}
-		m.Step(now, WaiterGone{Model: id, Waiter: 1})
-		return missed
-	}
-	loadAll(t, m, now, "a")
-	used := now
-	now = now.Add(time.Hour)
-	loadAll(t, m, now, "b") // In its place.
-	now = now.Add(time.Hour)
-	if got := miss("c"); got.Model == nil || !got.LastUsed.IsZero() {
-		t.Errorf("a model that was never used: %+v", got)
-	}
-	if got := miss("a"); got.Model == nil || !got.LastUsed.Equal(used) {
-		t.Errorf("last used %v, want %v: %+v", got.LastUsed, used, got)
-	}
-}
-
 // With gdsf, models that all have one priority go as if none had one.
 func TestPrioritiesDoNotMoveTheEvictionClock(t *testing.T) {
 	for _, priority := range []int32{-2, 0, 3} {

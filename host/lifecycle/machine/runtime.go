@@ -20,6 +20,9 @@ func (m *Machine) runtimeReady(ev RuntimeReady) {
 	m.runtime.ready = true
 	m.ledger.Reset(capacity)
 	m.background.lookAt = noTime
+	if m.config.Mesh != nil {
+		m.meshChanged(MeshChanged{All: true}) // While the runtime was down nothing was offered.
+	}
 	if capacity != before {
 		m.retryFailed(syncv1.FailureReason_FAILURE_REASON_CANNOT_FIT)
 	}
@@ -39,7 +42,7 @@ func smaller(a, b modelcache.Resources) modelcache.Resources {
 // is in line again, with its waiters. Pulls and estimates do not need the runtime and go on; a pull finds its reservation
 // void when it ends.
 func (m *Machine) runtimeLost() {
-	m.runtime.ready = false
+	m.runtime.ready, m.runtime.down, m.runtime.despaired = false, m.step.now, false
 	m.ledger.Reset(m.ledger.Capacity())
 	for _, id := range slices.Sorted(maps.Keys(m.copies)) {
 		mo := m.copies[id]
@@ -60,6 +63,7 @@ func (m *Machine) runtimeLost() {
 			m.settle(mo)
 		}
 	}
+	m.sendAway()
 }
 
 // interrupted accounts for a runtime that died while it loaded this model. Once may be bad luck; the second time the

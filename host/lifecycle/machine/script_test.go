@@ -75,10 +75,13 @@ type script struct {
 	ids       map[string]modelcache.CopyID // "pull a": the id of the last such effect.
 	names     map[modelcache.CopyID]string
 	copies    map[string]*modelcache.Copy
-	// policy is empty for scripts about something else: they go by recency, and are not told of rankings and misses.
+	// policy is empty for scripts about something else: they go by recency, and are not told of rankings.
 	policy    string
 	decisions uint64
-	out       []string
+	// mesh is nil for a host that is alone.
+	mesh    *scriptMesh
+	tickets TicketID
+	out     []string
 }
 
 const dashes = "----"
@@ -127,6 +130,9 @@ func (s *script) order() modelcache.Order {
 				ranked = append(ranked, modelcache.Ranked{ID: c.ID, Keep: int32(10 * (place + 1)), Reason: 1000})
 			}
 			row := fmt.Sprintf("%s uses=%d lately=%d cost=%v inflation=%d", c.Model, c.Uses, lately(c.Rate), c.LoadCost, c.Inflation)
+			if c.CopiesElsewhere > 0 {
+				row += fmt.Sprintf(" elsewhere=%d", c.CopiesElsewhere)
+			}
 			if !c.May() {
 				row += " barred"
 			}
@@ -209,8 +215,9 @@ func (s *script) run(words []string) {
 	switch command {
 	case "config": // config capacity=100 loads=1 pulls=2 estimates=2 waiters=3 guard=1m; so few that order shows
 		s.policy = opts["order"] // order=b,a,c: so they go, and it is told; any other copy is not spoken of
-		s.m = New(Config{
-			Order:   s.order(),
+		s.mesh = nil
+		config := Config{
+			Order: s.order(), MaxConcurrency: int(s.number(opts["concurrency"])),
 			Runtime: "r", Capacity: modelcache.Resources{s.number(opts["capacity"])},
 			Loads: int(s.number(opts["loads"])), Pulls: int(s.number(cmp.Or(opts["pulls"], "2"))),
 			Estimates:       int(s.number(cmp.Or(opts["estimates"], "2"))),
@@ -219,7 +226,12 @@ func (s *script) run(words []string) {
 				Pause: s.duration(opts["pause"]), MinResidency: s.duration(opts["residency"]),
 				ReloadGuard: s.duration(opts["guard"]), EvictionsPerMinute: int(s.number(opts["evictions"])),
 			},
-		})
+		}
+		if opts["mesh"] == "yes" { // This host is everything's home until "mesh" says otherwise.
+			s.mesh = &scriptMesh{home: map[uint64]bool{}, elsewhere: map[uint64]int{}}
+			config.Mesh = s.mesh
+		}
+		s.m = New(config)
 	case "ready": // ready [capacity=50] [loads=2] [default=7]
 		s.step(RuntimeReady{Limits: Limits{
 			Capacity: modelcache.Resources{s.number(opts["capacity"])}, Loads: int(s.number(opts["loads"])),
@@ -242,6 +254,8 @@ func (s *script) run(words []string) {
 		s.step(CatalogChanged{Switching: opts})
 	case "credentials":
 		s.step(CredentialsChanged{})
+	case "mesh", "uncovered", "homes", "reserve", "give-up", "leave", "stay", "join", "remember":
+		s.runMesh(command, args, opts)
 	case "want": // want a 1
 		s.step(Wanted{Model: name, Waiter: WaiterID(s.number(args[1]))})
 	case "gone":
@@ -254,7 +268,10 @@ func (s *script) run(words []string) {
 			Took: s.duration(opts["took"]), Fault: fault(args[1:]),
 		})
 	case "loaded":
-		s.step(LoadDone{ID: s.id("load", name), SizeBytes: s.number(opts["size"]), Took: s.duration(opts["took"]), Fault: fault(args[1:])})
+		s.step(LoadDone{
+			ID: s.id("load", name), SizeBytes: s.number(opts["size"]), MaxConcurrency: int(s.number(opts["concurrency"])),
+			Took: s.duration(opts["took"]), Fault: fault(args[1:]),
+		})
 	case "unloaded":
 		s.step(Unloaded{ID: s.id("unload", name), Fault: fault(args[1:])})
 	case "files-removed":
@@ -384,12 +401,6 @@ func (s *script) describe(effect Effect) string {
 			return fmt.Sprintf("evict %s, unused for %v, by decision %d: keep %d, reason %d", e.Model, e.Unused, e.Decision, e.Keep, e.Reason)
 		}
 		return fmt.Sprintf("evict %s, unused for %v", e.Model, e.Unused)
-	case Missed:
-		if s.policy == "" {
-			return ""
-		}
-		return fmt.Sprintf("miss %s (%d), %d free, %d copies, %d queued", e.Model.GetId(), e.Need[modelcache.HostMemory],
-			e.Here.Free[modelcache.HostMemory], e.Here.Memory.Copies, e.Here.Models.Queued)
 	case Decided:
 		return fmt.Sprintf("decision %d for %s: %v went, limits %v", e.Decision, e.Model, e.Victims, e.Limits)
 	case Worth:
@@ -408,8 +419,7 @@ func (s *script) describe(effect Effect) string {
 	case Publish:
 		return s.describePublish(e)
 	}
-	s.t.Fatalf("unknown effect %T", effect)
-	return ""
+	return s.describeMesh(effect)
 }
 
 func (s *script) describePublish(e Publish) string {
@@ -423,6 +433,9 @@ func (s *script) describePublish(e Publish) string {
 	if f := e.Failure; f != nil {
 		reason := strings.ToLower(strings.TrimPrefix(f.Reason.String(), "FAILURE_REASON_"))
 		words = append(words, fmt.Sprintf("after failure %d (%s: %s), retry at %v", f.Attempts, reason, f.Message, f.RetryAt.Sub(s.start)))
+	}
+	if e.MaxConcurrency > 0 {
+		words = append(words, fmt.Sprintf("taking %d at once", e.MaxConcurrency))
 	}
 	if (e.State == Loaded) != (e.Copy != nil) {
 		words = append(words, "WITH THE WRONG COPY")

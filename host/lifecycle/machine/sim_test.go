@@ -36,9 +36,12 @@ type sim struct {
 	last    WaiterID
 	// leases are requests in flight.
 	leases []*modelcache.Copy
-	// missed are the models whose miss was told and that have not come to rest since.
-	missed map[string]bool
-	trace  []string
+	// mesh is nil for a host that is alone; the tickets asked for in this step that have no answer yet.
+	mesh    *scriptMesh
+	ticket  TicketID
+	asked   map[TicketID]string
+	leaving bool
+	trace   []string
 }
 
 const simCapacity = 100
@@ -48,15 +51,21 @@ func newSim(t *testing.T, seed uint64) *sim {
 	if seed%2 == 1 {
 		order = hostile(rand.New(rand.NewPCG(seed, 9)))
 	}
+	config := Config{
+		Runtime: "r", Capacity: modelcache.Resources{simCapacity}, Loads: 2, Pulls: 3, Estimates: 2,
+		WaitersPerModel: 4, Waiters: 12, History: 6, Order: order,
+		Envelope: Envelope{Pause: time.Second, MinResidency: 2 * time.Second, ReloadGuard: 3 * time.Second, EvictionsPerMinute: 8},
+	}
+	var mesh *scriptMesh // Two thirds have one.
+	if seed%3 > 0 {
+		mesh = &scriptMesh{home: map[uint64]bool{}, elsewhere: map[uint64]int{}}
+		config.Mesh = mesh
+	}
 	return &sim{
-		t: t, r: rand.New(rand.NewPCG(seed, 7)), now: time.Unix(1_700_000_000, 0),
-		m: New(Config{
-			Runtime: "r", Capacity: modelcache.Resources{simCapacity}, Loads: 2, Pulls: 3, Estimates: 2,
-			WaitersPerModel: 4, Waiters: 12, History: 6, Order: order,
-			Envelope: Envelope{Pause: time.Second, MinResidency: 2 * time.Second, ReloadGuard: 3 * time.Second, EvictionsPerMinute: 8},
-		}),
+		t: t, r: rand.New(rand.NewPCG(seed, 7)), now: time.Unix(1_700_000_000, 0), m: New(config),
+		mesh: mesh, asked: map[TicketID]string{},
 		rows: map[string]*syncv1.Model{}, holds: map[string]modelcache.CopyID{}, published: map[string]Publish{},
-		waiters: map[WaiterID]string{}, woken: map[WaiterID]bool{}, missed: map[string]bool{},
+		waiters: map[WaiterID]string{}, woken: map[WaiterID]bool{},
 	}
 }
 
@@ -85,6 +94,7 @@ func (s *sim) step(ev Event) {
 		s.perform(effect)
 	}
 	s.check()
+	s.checkTickets()
 }
 
 func (s *sim) tracef(format string, args ...any) {
@@ -128,18 +138,16 @@ func (s *sim) perform(effect Effect) {
 	case Publish:
 		s.tracef("  -> %s is %v", e.Model, e.State)
 		s.published[e.Model] = e
-		if e.State == Loaded || e.State == Failed || e.State == Absent {
-			delete(s.missed, e.Model)
+	case Reserved, GaveUp, Remember, Homeless:
+		content, err := json.Marshal(e)
+		if err != nil {
+			s.t.Fatal(err)
 		}
+		s.tracef("  -> %T%s", e, content)
+		s.performMesh(e)
 	case Evicted:
 		if s.published[e.Model].State != Loaded {
 			s.fatalf("evicted %s, which is %v", e.Model, s.published[e.Model].State)
-		}
-	case Missed:
-		if name := e.Model.GetId(); s.missed[name] || s.published[name].State != Queued {
-			s.fatalf("miss of %s told twice, or while it is %v", name, s.published[name].State)
-		} else {
-			s.missed[name] = true
 		}
 	case SetTimer:
 		s.timer = e.At
@@ -182,6 +190,9 @@ func (s *sim) begin(effect Effect) {
 				s.fatalf("unload of %s with a request in flight", name)
 			}
 		}
+	}
+	if _, estimates := effect.(Estimate); (estimates || pulls) && s.leaving && !s.m.models[name].wanted() {
+		s.fatalf("%T of %s in the background on a host that is being drained", effect, name)
 	}
 	s.pending = append(s.pending, effect)
 }
@@ -243,10 +254,12 @@ func (s *sim) random() {
 	switch n := s.r.IntN(100); {
 	case n < 35 && len(s.pending) > 0:
 		s.answer(s.r.IntN(len(s.pending)), false)
+	case n < 42:
+		s.randomMesh(name)
 	case n < 55:
 		s.last++
 		s.waiters[s.last] = name
-		s.step(Wanted{Model: name, Waiter: s.last})
+		s.step(Wanted{Model: name, Waiter: s.last, Join: s.r.IntN(4) == 0})
 	case n < 60:
 		if ids := slices.Sorted(maps.Keys(s.waiters)); len(ids) > 0 {
 			w := ids[s.r.IntN(len(ids))]
@@ -380,7 +393,7 @@ func (s *sim) checkModel(mo *model) {
 	s.t.Helper()
 	underway := mo.state == Estimating || mo.state == Pulling || mo.state == Loading || mo.state == Sizing || mo.state == Draining
 	if mo.wanted() && !underway && mo.state != Queued {
-		s.fatalf("requests wait for %s, which is %v", mo.id, mo.state)
+		s.fatalf("requests wait or are to come for %s, which is %v", mo.id, mo.state)
 	}
 	queued, inPending := slices.Contains(s.m.queue, mo), s.m.background.unsized.has(mo) || s.m.background.sized.has(mo)
 	if mo.state == Queued && queued == inPending || queued != (mo.state == Queued && mo.wanted()) {

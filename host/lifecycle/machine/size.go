@@ -13,11 +13,14 @@ type learned struct {
 	memory, disk int64
 }
 
+// anyBytes is the disk size of what was learned elsewhere.
+const anyBytes = -1
+
 // sizeKnown reports whether an attempt may start: the model has been loaded here, or storage has been asked since its
 // last failure. A declared size alone is not enough, for the listing finds a missing path or a wrong key before a victim
 // goes for it.
 func (m *Machine) sizeKnown(mo *model) bool {
-	return mo.estimate.known || mo.trouble.last == nil && m.history.Contains(mo.id)
+	return mo.estimate.known || mo.trouble.last == nil && mo.trouble.attempts == 0 && m.history.Contains(mo.id)
 }
 
 // need is what a copy is expected to take: declared, else learned here, else the bytes on storage and some.
@@ -36,7 +39,7 @@ func (m *Machine) needOf(mo *model, bytes int64, unknown bool) modelcache.Resour
 	if need[modelcache.HostMemory] > 0 {
 		return need
 	}
-	if past, ok := m.history.Get(mo.id); ok && (unknown || past.disk == bytes) {
+	if past, ok := m.history.Get(mo.id); ok && (unknown || past.disk == bytes || past.disk == anyBytes) {
 		need[modelcache.HostMemory] = past.memory
 	} else {
 		need[modelcache.HostMemory] = m.inMemory(bytes)

@@ -1,0 +1,143 @@
+package arbiter
+
+import (
+	"math"
+
+	"github.com/wasmesh/wasmesh/host/members"
+	"github.com/wasmesh/wasmesh/host/modelcache"
+	"github.com/wasmesh/wasmesh/host/placement"
+)
+
+// need is the memory that a copy is expected to take.
+type need struct {
+	memory modelcache.Resources
+	// declared: by the owner. known: by the owner, or because it was loaded before; else it is the mean of all copies.
+	declared, known bool
+}
+
+// need is what is declared, else what the model took when it was last loaded, else what it takes where it is loaded.
+func (m *Machine) need(mo *model, c census) need {
+	hint := mo.row.GetSizeHint()
+	signed := func(n uint64) int64 { return int64(min(n, math.MaxInt64)) }
+	n := need{memory: modelcache.Resources{
+		modelcache.HostMemory: signed(hint.GetHostMemoryBytes()), modelcache.DeviceMemory: signed(hint.GetDeviceMemoryBytes()),
+		modelcache.Slots: signed(hint.GetSlots()),
+	}}
+	past, _ := m.history.Peek(mo.key)
+	switch bytes := &n.memory[modelcache.HostMemory]; {
+	case *bytes > 0:
+		n.declared, n.known = true, true
+	case past.Size > 0:
+		*bytes, n.known = past.Size, true
+	case c.size > 0:
+		*bytes, n.known = c.size, true
+	default:
+		*bytes = m.meanCopy()
+	}
+	return n
+}
+
+// meanCopy is the size of the average copy in the mesh, in bytes; 0 while there is none.
+func (m *Machine) meanCopy() int64 {
+	const most = 1 << 48 // Whatever hosts say, the sums stay in range.
+	var used, copies int64
+	all := m.step.view.All()
+	for i := range all {
+		if h := &all[i]; h.Live && !h.Gateway {
+			f := m.figures(h)
+			used += min(max(f.Capacity[modelcache.HostMemory]-f.Free[modelcache.HostMemory], 0), most)
+			copies += int64(min(max(f.Copies, 0), most))
+		}
+	}
+	if copies == 0 {
+		return 0
+	}
+	return used / copies
+}
+
+// modelOf is the model as the place hook sees it.
+func (m *Machine) modelOf(mo *model, d *decision, c census) placement.Model {
+	knobs := mo.row.GetKnobs()
+	past, _ := m.history.Peek(mo.key)
+	var usage modelcache.Usage
+	usage.Merge(m.step.now, past.Record)
+	rate, recent := usage.Rates(m.step.now)
+	last := past.LastUsed
+	if c.used.After(last) {
+		last = c.used
+	}
+	return placement.Model{
+		ID: mo.id, Key: mo.key, Need: d.need.memory, Declared: d.need.declared,
+		Keep: modelcache.Keep{Pinned: knobs.GetPinned(), Priority: knobs.GetPriority()}, LastUsed: last,
+		Rate: rate, RateRecent: recent, LoadCost: past.LoadCost, Purpose: d.purpose, Asker: d.asker,
+	}
+}
+
+// rows are the live hosts that have a runtime for the model. strict leaves out those that had better not take it while
+// there are others; soft says whether that made a difference.
+func (m *Machine) rows(mo *model, d *decision, c census, strict bool) (rows []placement.Host, soft bool) {
+	all := m.step.view.All()
+	for i := range all {
+		member := &all[i]
+		if !member.Eligible(mo.runtimes()) {
+			continue
+		}
+		row := m.row(member, mo)
+		row.HasCopy = c.on(member.ID) != nil || member.ID == c.leaving
+		row.Excluded = !d.accepts(member.ID) || d.out(member.ID) || c.failureOn(member.ID) != nil ||
+			d.want == wantSecond && !hasReserve(row, d.need.memory) || !placement.Waits(d.purpose) && m.isFull(member)
+		if strict && !row.Excluded && !row.HasCopy && !row.Draining && m.reluctant(member, row, d, c) {
+			row.Excluded, soft = true, true
+		}
+		rows = append(rows, row)
+	}
+	return rows, soft
+}
+
+// isFull reports whether the host refused a load that nobody waits for a moment ago.
+func (m *Machine) isFull(member *members.Member) bool {
+	return m.hosts.of(member).full.After(m.step.now)
+}
+
+// row is a member with the newest figures, and all that it was asked to do taken as done.
+func (m *Machine) row(member *members.Member, mo *model) placement.Host {
+	free, loads := m.believed(member)
+	row := placement.FromMember(member, m.figures(member), mo.runtimes())
+	row.Free = free
+	row.LoadsQueued += loads
+	return row
+}
+
+// hasReserve reports whether enough stays free for requests that miss.
+func hasReserve(row placement.Host, need modelcache.Resources) bool {
+	left := row.Free.Minus(counted(need, row.Capacity))
+	for d := range left {
+		if left[d] < row.Capacity[d]/steadyReserve {
+			return false
+		}
+	}
+	return true
+}
+
+// reluctant reports whether the host should take the model only if no other does: it gave no answer a moment ago, its
+// runtime is not ready, it has just come and has its share of loads, or its zone has the copy that this one is to stand
+// in for.
+func (m *Machine) reluctant(member *members.Member, row placement.Host, d *decision, c census) bool {
+	if m.step.now.Before(m.hosts.of(member).distrust) || !member.RuntimeReady {
+		return true
+	}
+	if member.Warming && !placement.Waits(d.purpose) && row.LoadsQueued+row.LoadsRunning >= warmingLoads {
+		return true
+	}
+	return d.want == wantSecond && c.inZone(member.Zone)
+}
+
+// inZone reports whether there is a copy in this zone; a host without zone is in none.
+func (c *census) inZone(zone string) bool {
+	for i := range c.held {
+		if zone != "" && c.held[i].host.Zone == zone {
+			return true
+		}
+	}
+	return false
+}

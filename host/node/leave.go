@@ -1,0 +1,139 @@
+package node
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	// finishTimeout is how long requests in flight may take to finish when the host was drained: nobody waits for it.
+	finishTimeout = 30 * time.Second
+	// leaveTimeout bounds telling the others, and leavePause is how long they have to act on it before the listener for
+	// them closes: what they send meanwhile is sent elsewhere, instead of breaking with its connection.
+	leaveTimeout = time.Second
+	leavePause   = 500 * time.Millisecond
+)
+
+// running are the parts at work.
+type running struct {
+	failures chan error
+	// together is nil for a host that is alone, executor for a gateway.
+	policy, mesh, together, executor, client *part
+	servers                                  []*part
+}
+
+// run starts the parts, waits for the end of ctx, the controller's wish or the first failure, and stops them in the order
+// of the package's doc.
+func (n *node) run(ctx context.Context) error {
+	r := n.start()
+	var failure error
+	handover := false
+	select {
+	case <-ctx.Done():
+		if handover = n.config.HandoverOnSignal && !n.config.Alone(); handover {
+			failure = n.handOver(context.WithoutCancel(ctx), r, 0)
+		}
+	case timeout := <-n.drains:
+		if n.config.HandoverOnSignal {
+			ctx = context.WithoutCancel(ctx) // A signal wants what is under way.
+		}
+		handover = true
+		failure = n.handOver(ctx, r, timeout)
+		// Cut short, the host ends as for the signal.
+		handover = handover && ctx.Err() == nil
+	case failure = <-r.failures:
+	}
+	n.logger.Info("stopping", "failure", failure)
+	n.stop(r, handover && failure == nil)
+	return failure
+}
+
+func (n *node) start() *running {
+	n.ran = true
+	r := &running{failures: make(chan error, 16)}
+	r.policy = begin(r.failures, n.policies.Run)
+	r.mesh = begin(r.failures, n.mesh.Run)
+	if n.together != nil {
+		r.together = begin(r.failures, n.together.Run)
+		r.servers = append(r.servers, begin(r.failures, func(context.Context) error { return n.server.ServePeers(n.peer) }))
+	}
+	if n.executor != nil {
+		r.executor = begin(r.failures, n.executor.Run)
+	}
+	r.client = begin(r.failures, n.client.Run)
+	r.servers = append(r.servers,
+		begin(r.failures, func(context.Context) error { return n.server.ServeGRPC(n.grpc) }),
+		begin(r.failures, func(context.Context) error { return n.server.ServeREST(n.rest) }))
+	for _, p := range n.pages {
+		r.servers = append(r.servers, begin(r.failures, p.serve))
+	}
+	return r
+}
+
+// handOver has others load the copies in use, then serves on while clients find other hosts. A failure of a part, or the
+// end of ctx, cuts it short.
+func (n *node) handOver(ctx context.Context, r *running, timeout time.Duration) (failure error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		n.mesh.HandOver(ctx, timeout)
+		if ctx.Err() != nil {
+			return
+		}
+		n.logger.Info("not ready any more; serving on while clients find other hosts", "for", n.config.DrainGrace)
+		n.server.Drain()
+		n.mesh.Closing()
+		select {
+		case <-time.After(n.config.DrainGrace):
+		case <-ctx.Done():
+		}
+	}()
+	select {
+	case <-done:
+	case failure = <-r.failures:
+		cancel()
+		<-done
+	}
+	return failure
+}
+
+// stop ends all parts.
+func (n *node) stop(r *running, handedOver bool) {
+	within := n.config.DrainTimeout
+	if handedOver {
+		within = max(within, finishTimeout)
+	}
+	if n.together != nil {
+		n.leave(handedOver)
+	}
+	draining, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	if err := n.server.Shutdown(draining); err != nil {
+		n.logger.Warn("requests in flight did not finish in time", "within", within)
+	}
+	for _, p := range []*part{r.executor, r.mesh, r.together, r.policy, r.client} {
+		if p != nil {
+			p.end()
+		}
+	}
+	for _, p := range n.pages {
+		p.close()
+	}
+	for _, server := range r.servers {
+		server.end()
+	}
+}
+
+// leave has the others drop this host: from then on they send nothing here.
+func (n *node) leave(handedOver bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+	defer cancel()
+	if err := n.peers.Leave(ctx); err != nil {
+		n.logger.Warn("others find out by themselves that this host leaves", "error", err)
+	}
+	if handedOver {
+		time.Sleep(leavePause)
+	}
+}

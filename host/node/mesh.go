@@ -1,0 +1,68 @@
+package node
+
+import (
+	"fmt"
+
+	"github.com/wasmesh/wasmesh/host/catalog"
+	"github.com/wasmesh/wasmesh/host/members"
+	"github.com/wasmesh/wasmesh/host/mesh"
+	"github.com/wasmesh/wasmesh/host/peers"
+)
+
+// buildMesh makes the mesh, which the parts that it needs are made with.
+func (n *node) buildMesh() (err error) {
+	n.mesh, err = mesh.New(mesh.Config{
+		Namespace: n.config.Namespace, HostID: n.config.HostID, Started: n.started, Gateway: n.config.Gateway(),
+		CopyConcurrency: n.config.CopyConcurrency, DrainTimeout: n.config.HandoverTimeout,
+	}, mesh.Deps{
+		Catalog: tables{n}, Reporter: n.reporter, Place: n.decider.where, Note: n.decider.notePlaced, Current: n.policies.Current, Blobs: n.policies,
+		Logger: n.logger, Metrics: n.registry,
+	})
+	return err
+}
+
+// tables reads the catalog through the node: the client is made after the mesh.
+type tables struct{ node *node }
+
+// Table implements mesh.Catalog.
+func (t tables) Table() *catalog.Table { return t.node.client.Table() }
+
+// buildPeers joins the mesh, or makes up for one.
+func (n *node) buildPeers() error {
+	if n.config.Alone() {
+		n.peers = mesh.NewAlone(members.Member{
+			ID: n.config.HostID, Epoch: n.epoch, Runtime: n.config.ServingRuntime, Zone: n.config.Zone, Started: n.started,
+		}, n.mesh)
+		return nil
+	}
+	key, err := readMeshKey(n.config.MeshKeyFile)
+	if err != nil {
+		return err
+	}
+	own := n.config.AdvertiseAddress
+	gossip, err := gossipAdvertised(n.config.GossipAddress, own)
+	if err != nil {
+		return err
+	}
+	n.together, err = peers.New(peers.Config{
+		Mesh: n.config.Mesh, Namespace: n.config.Namespace, HostID: n.config.HostID, Epoch: n.epoch, Started: n.started,
+		Runtime: n.config.ServingRuntime, Zone: n.config.Zone, Gateway: n.config.Gateway(),
+		PeerAddress: advertised(n.peer.Addr(), own), GRPCAddress: advertised(n.grpc.Addr(), own), RESTAddress: advertised(n.rest.Addr(), own),
+		GossipAddress: n.config.GossipAddress, GossipAdvertise: gossip,
+		Key: key, StateDir: n.config.StateDir, SoftwareVersion: softwareVersion(),
+	}, peers.Deps{Listener: n.mesh, Handler: n.mesh, Logger: n.logger, Metrics: n.registry})
+	if err != nil {
+		return fmt.Errorf("join the mesh: %w", err)
+	}
+	n.peers = n.together
+	return nil
+}
+
+// bind gives the mesh its parts, when all are made.
+func (n *node) bind() {
+	parts := mesh.Parts{Peers: n.peers, Executor: n.executor, Forget: n.server.Forget}
+	if n.runtime != nil {
+		parts.Runtime = n.runtime
+	}
+	n.mesh.Bind(parts)
+}
