@@ -1,12 +1,16 @@
 // Package admin answers operators' tools and the standalone launcher (wasmesh.admin.v1): objects with their status,
 // models and hosts, policies and what they decided, Events, and which runtimes must run. It reads: from the loop what was
-// decided, from the sync server what hosts say. The one thing that it changes is which policy decides (RollbackPolicy).
+// decided, from the sync server what hosts say. It changes two things only: which policy decides (RollbackPolicy), and
+// whether a host stays (DrainHost).
 package admin
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
+	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
@@ -20,6 +24,9 @@ import (
 	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
 )
 
+// maxDrainTimeout is far more than any load takes; beyond, somebody took another unit.
+const maxDrainTimeout = 24 * time.Hour
+
 // Decisions is what was decided; *reconcile.Loop is one.
 type Decisions interface {
 	View() (*reconcile.View, <-chan struct{})
@@ -31,6 +38,7 @@ type Mesh interface {
 	Rows() []*syncv1.Row
 	Hosts() []decide.Host
 	Decisions(context.Context, *syncv1.DecisionsQuery) []syncserver.HostDecisions
+	Drain(ctx context.Context, id string, timeout time.Duration, progress func(*syncv1.Draining) error) error
 }
 
 // Policies is what decides; *policies.Runner is one.
@@ -102,7 +110,10 @@ func (s *Server) ListHosts(context.Context, *adminv1.ListHostsRequest) (*adminv1
 	for _, h := range s.mesh.Hosts() {
 		host := &adminv1.ListHostsResponse_Host{
 			Hello: h.Hello, Connected: h.Connected, Acked: h.Acked, Load: h.Load,
-			RuntimeState: h.RuntimeState, RuntimeMessage: h.RuntimeMessage,
+			RuntimeState: h.RuntimeState, RuntimeMessage: h.RuntimeMessage, Draining: h.Draining,
+		}
+		if h.RuntimeMessage == "" {
+			host.RuntimeMessage = demandMessage(h.Demands)
 		}
 		for _, c := range h.Copies {
 			if c.GetState() == syncv1.CopyState_COPY_STATE_LOADED {
@@ -112,6 +123,37 @@ func (s *Server) ListHosts(context.Context, *adminv1.ListHostsRequest) (*adminv1
 		response.Hosts = append(response.Hosts, host)
 	}
 	return response, nil
+}
+
+// demandMessage tells how many requests wait at a host, and for which runtimes; "" for none.
+func demandMessage(demands []*syncv1.Demand) string {
+	var parts []string
+	for _, d := range demands {
+		if d.GetWaiting() > 0 {
+			parts = append(parts, fmt.Sprintf("%d for %s", d.GetWaiting(), d.GetRuntime()))
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "requests wait: " + strings.Join(parts, ", ")
+}
+
+// DrainHost implements adminv1.AdminServiceServer.
+func (s *Server) DrainHost(request *adminv1.DrainHostRequest, stream adminv1.AdminService_DrainHostServer) error {
+	millis := request.GetTimeoutMs()
+	if request.GetHostId() == "" || millis < 0 || millis > maxDrainTimeout.Milliseconds() {
+		return status.Errorf(codes.InvalidArgument, "drain host: the id of the host is needed, and a timeout from 0 to %s", maxDrainTimeout)
+	}
+	var last *syncv1.Draining
+	err := s.mesh.Drain(stream.Context(), request.GetHostId(), time.Duration(millis)*time.Millisecond, func(draining *syncv1.Draining) error {
+		last = draining
+		return stream.Send(&adminv1.DrainHostResponse{Draining: draining})
+	})
+	if err != nil {
+		return err
+	}
+	return stream.Send(&adminv1.DrainHostResponse{Draining: last, Left: true})
 }
 
 // ListEvents implements adminv1.AdminServiceServer.

@@ -36,6 +36,11 @@ type world struct {
 	rows    []*syncv1.Row
 	hosts   []decide.Host
 
+	// draining is what Drain tells before it answers drainErr.
+	draining []*syncv1.Draining
+	drainErr error
+	drained  []string
+
 	// recorded by host id, "controller" for itself; asked are the queries.
 	recorded map[string][]*syncv1.Decision
 	asked    []*syncv1.DecisionsQuery
@@ -60,6 +65,16 @@ func (w *world) show(view *reconcile.View) {
 func (w *world) Events(decide.Key) []reconcile.Event { return nil }
 func (w *world) Rows() []*syncv1.Row                 { return w.rows }
 func (w *world) Hosts() []decide.Host                { return w.hosts }
+
+func (w *world) Drain(_ context.Context, id string, timeout time.Duration, progress func(*syncv1.Draining) error) error {
+	w.drained = append(w.drained, fmt.Sprint(id, " ", timeout))
+	for _, d := range w.draining {
+		if err := progress(d); err != nil {
+			return err
+		}
+	}
+	return w.drainErr
+}
 
 func (w *world) List() ([]*adminv1.ListPoliciesResponse_Policy, []*adminv1.ListPoliciesResponse_Hook) {
 	return []*adminv1.ListPoliciesResponse_Policy{{Name: "p", Hook: "evict"}},

@@ -3,7 +3,12 @@ package admin
 import (
 	"context"
 
+	"github.com/wasmesh/wasmesh/controller/decide"
+	"github.com/wasmesh/wasmesh/sdk/apis/serving/v1alpha1"
+	"github.com/wasmesh/wasmesh/sdk/apis/serving/v1beta1"
+	"github.com/wasmesh/wasmesh/sdk/modelid"
 	adminv1 "github.com/wasmesh/wasmesh/sdk/proto/admin/v1"
+	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
 )
 
 // modelKey identifies a model, or, with the name of an alias, an alias.
@@ -20,6 +25,10 @@ func (s *Server) ListModels(_ context.Context, request *adminv1.ListModelsReques
 		}
 	}
 	copies := s.copies()
+	var faults map[decide.Key][]string
+	if view, _ := s.decisions.View(); view != nil {
+		faults = view.AnnotationFaults
+	}
 	response := &adminv1.ListModelsResponse{}
 	for _, row := range rows {
 		model := row.GetModel()
@@ -29,9 +38,19 @@ func (s *Server) ListModels(_ context.Context, request *adminv1.ListModelsReques
 		key := modelKey{model.GetNamespace(), model.GetId()}
 		response.Models = append(response.Models, &adminv1.ListModelsResponse_Model{
 			Model: model, Copies: copies[key], Active: active[key], Target: target[key],
+			AnnotationFaults: faults[owner(model)],
 		})
 	}
 	return response, nil
+}
+
+// owner is the object that a model was made of.
+func owner(m *syncv1.Model) decide.Key {
+	key := decide.Key{Namespace: m.GetNamespace(), Kind: v1beta1.Kind, Name: m.GetAlias()}
+	if id, err := modelid.Parse(m.GetId()); err == nil && id.Source == modelid.Predictor {
+		key.Kind = v1alpha1.KindPredictor
+	}
+	return key
 }
 
 // asked: an empty wish is for everything.

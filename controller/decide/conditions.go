@@ -11,6 +11,10 @@ import (
 	"github.com/wasmesh/wasmesh/sdk/apis/serving/v1beta1"
 )
 
+// ConditionAnnotationsAccepted is False while an annotation under wasmesh.dev is not followed, and otherwise absent: it is
+// not one of KServe's.
+const ConditionAnnotationsAccepted = "AnnotationsAccepted"
+
 // explain gives the reason and the sentence of both conditions.
 func explain(c change, s standing) (reason, message string) {
 	if !s.available {
@@ -74,11 +78,16 @@ func explainUnavailable(c change, s standing) (reason, message string) {
 // conditions sets ours and carries those of others over. Sorted by type, as Knative does.
 func conditions(present []v1beta1.Condition, s standing, now time.Time) []v1beta1.Condition {
 	ours := func(c v1beta1.Condition) bool {
-		return c.Type == v1beta1.ConditionReady || c.Type == v1beta1.ConditionPredictorReady
+		return c.Type == v1beta1.ConditionReady || c.Type == v1beta1.ConditionPredictorReady ||
+			c.Type == ConditionAnnotationsAccepted
 	}
 	all := slices.DeleteFunc(slices.Clone(present), ours)
 	for _, kind := range []string{v1beta1.ConditionReady, v1beta1.ConditionPredictorReady} {
 		all = append(all, condition(kind, present, s, now))
+	}
+	if s.annotations != "" {
+		refused := standing{reason: EventInvalidAnnotation, message: s.annotations}
+		all = append(all, condition(ConditionAnnotationsAccepted, present, refused, now))
 	}
 	slices.SortStableFunc(all, func(a, b v1beta1.Condition) int { return cmp.Compare(a.Type, b.Type) })
 	return all

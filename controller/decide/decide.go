@@ -25,13 +25,16 @@ func Decide(in Input) Output {
 		Active:            map[Key]*syncv1.Model{},
 		Refused:           map[Key]string{},
 		Faults:            d.world.faults,
+		AnnotationFaults:  map[Key][]string{},
 		InferenceServices: map[Key]v1beta1.InferenceServiceStatus{},
 		Predictors:        map[Key]v1alpha1.PredictorStatus{},
 		Events:            faultEvents(in.Faults, d.world.faults),
 	}
-	for _, a := range gather(in) {
+	all := gather(in)
+	for _, a := range all {
 		d.decide(a)
 	}
+	d.annotationEvents(all)
 	sortRows(d.out.Rows)
 	d.out.Runtimes = d.world.plans()
 	return d.out
@@ -50,7 +53,9 @@ func (d *decision) decide(a *alias) {
 	ns := d.world.namespaces[a.key.Namespace]
 	c := d.change(ns, a)
 	d.publish(ns, a, c)
-
+	if len(a.annotationFaults) > 0 {
+		d.out.AnnotationFaults[a.key] = a.annotationFaults
+	}
 	if c.switchedFrom != "" {
 		d.out.Events = append(d.out.Events, switchedEvent(a.key, c))
 	}

@@ -25,6 +25,10 @@ const (
 	EventBlocked = "BlockedByFailedLoad"
 	// EventInvalidSpec: no model could be made of a spec, or no pods of a runtime.
 	EventInvalidSpec = "InvalidSpec"
+	// EventInvalidAnnotation: an annotation is not followed, the last good value is.
+	EventInvalidAnnotation = "InvalidAnnotation"
+	// EventAnnotationsAccepted: what was wrong with annotations has been put right.
+	EventAnnotationsAccepted = "AnnotationsAccepted"
 	// EventWaitingForRuntime: no runtime is there to load the model.
 	EventWaitingForRuntime = "WaitingForRuntime"
 )

@@ -134,6 +134,7 @@ func (ns *namespace) declared(spec resolve.Spec) *candidate {
 // activeOf makes a candidate of a remembered model. The spec that it came from is gone: what was once eligible and can
 // still run is eligible. The memory keeps the others, which may come back.
 func (d *decision) activeOf(ns *namespace, a *alias, remembered *syncv1.Model) *candidate {
+	remembered = withKnobs(remembered, a.wishes.Knobs)
 	names := make([]string, 0, len(remembered.Runtimes))
 	for _, name := range remembered.Runtimes {
 		if ns.usable[name] {
@@ -185,6 +186,7 @@ func (d *decision) evidence(ns *namespace, c *candidate) evidence {
 	for _, h := range ns.hosts {
 		switch {
 		case !eligible(h, c.model):
+		case h.Draining.GetClosing(): // It takes nothing more.
 		case h.RuntimeState == syncv1.RuntimeState_RUNTIME_STATE_READY:
 			e.ready = append(e.ready, h)
 		default:

@@ -27,6 +27,10 @@ type alias struct {
 	// spec is what the object now asks for; nil when fault is set.
 	spec  *resolve.Spec
 	fault *resolve.Reason
+	// wishes are what its annotations ask of its models, whether or not there is a spec, and annotationFaults what is wrong
+	// with those that are not followed.
+	wishes           resolve.Wishes
+	annotationFaults []string
 	// homeless: the name cannot be, or is another object's, so there is no row for this one. fault says why.
 	homeless bool
 	// before is what the object's present status says.
@@ -41,12 +45,16 @@ func gather(in Input) []*alias {
 	var all []*alias
 	for _, isvc := range in.Objects.InferenceServices {
 		if isvc != nil && resolve.IsModelMesh(isvc) {
-			all = append(all, ofInferenceService(isvc))
+			a := ofInferenceService(isvc)
+			a.wish(isvc.Annotations, in)
+			all = append(all, a)
 		}
 	}
 	for _, p := range in.Objects.Predictors {
 		if p != nil {
-			all = append(all, ofPredictor(p))
+			a := ofPredictor(p)
+			a.wish(p.Annotations, in)
+			all = append(all, a)
 		}
 	}
 	slices.SortStableFunc(all, func(a, b *alias) int { return compareKeys(a.key, b.key) })

@@ -80,11 +80,13 @@ func (ns *namespace) need(m *syncv1.Model) {
 	}
 }
 
-// plans answers those of all namespaces, sorted by namespace and name.
+// plans answers those of all namespaces, sorted by namespace and name. A runtime that requests wait for is needed, even if
+// every model has another that comes first.
 func (w *world) plans() []*adminv1.RuntimePlan {
 	var plans []*adminv1.RuntimePlan
 	for _, ns := range w.namespaces {
 		for _, p := range ns.plans {
+			p.Needed = p.Needed || slices.Contains(ns.waited, p.Name)
 			plans = append(plans, p)
 		}
 	}

@@ -18,6 +18,8 @@ type standing struct {
 	available bool
 	// why available is what it is: one word and a sentence. Not read back from a status.
 	reason, message string
+	// annotations says what is wrong with those that are not followed; "" when all are. Not read back either.
+	annotations string
 }
 
 // failureOf is the failure if it is about that model.
@@ -32,7 +34,7 @@ func (s standing) failureOf(id string) *v1beta1.FailureInfo {
 func (a *alias) standing(c change, v verdict, now time.Time) standing {
 	s := standing{
 		transition: v.transition, available: v.available,
-		active: v1beta1.Pending, failure: a.failure(c, now),
+		active: v1beta1.Pending, failure: a.failure(c, now), annotations: joined(a.annotationFaults),
 	}
 	if c.active != nil {
 		s.active = c.active.reading.state

@@ -37,6 +37,10 @@ type Host struct {
 	Load           *syncv1.Load
 	RuntimeState   syncv1.RuntimeState
 	RuntimeMessage string
+	// Demands are requests that wait for a runtime that the host does not have.
+	Demands []*syncv1.Demand
+	// Draining says how far the host is with leaving; nil while it stays.
+	Draining *syncv1.Draining
 }
 
 // Input is one consistent look at the world.
@@ -56,6 +60,9 @@ type Input struct {
 	// Faults says why each ServingRuntime and ClusterServingRuntime that cannot be used cannot be, as the last Output said
 	// it; it need not outlive the controller. Runtimes have no status that could remember which Event was recorded.
 	Faults map[Key]string
+	// AnnotationFaults says of each InferenceService and Predictor which annotations are not followed, as the last Output said
+	// it; like Faults it need not outlive the controller.
+	AnnotationFaults map[Key][]string
 	// Endpoints are the addresses that statuses tell clients.
 	Endpoints Endpoints
 	// Settled is false until every host known at start has reported, or 15 s have passed: before it no status is written,
@@ -94,8 +101,9 @@ type Output struct {
 	Active map[Key]*syncv1.Model
 	// Refused must be durable like Active.
 	Refused map[Key]string
-	// Faults to hand to the next Decide.
-	Faults map[Key]string
+	// Faults and AnnotationFaults to hand to the next Decide.
+	Faults           map[Key]string
+	AnnotationFaults map[Key][]string
 	// InferenceServices and Predictors hold the new status of each object whose status differs from the one in Input.
 	InferenceServices map[Key]v1beta1.InferenceServiceStatus
 	Predictors        map[Key]v1alpha1.PredictorStatus

@@ -24,10 +24,13 @@ type namespace struct {
 	usable   map[string]bool
 	// plans of those runtimes, by name.
 	plans map[string]*adminv1.RuntimePlan
-	// hosts that are connected, by id. What others last said is not known to be so any more.
+	// hosts that are connected and may hold copies, so no gateways, by id. What others last said is not known to be so any
+	// more.
 	hosts []*Host
 	// copies by model id, in the order of hosts.
 	copies map[string][]located
+	// waited are the runtimes that a host, which may be a gateway, has requests waiting for.
+	waited []string
 	// complete: every connected host has reported everything, so that a copy nobody speaks of does not exist.
 	complete bool
 }
@@ -76,8 +79,17 @@ func (w *world) add(name string) {
 func (w *world) addHosts(hosts []Host) {
 	for i := range hosts {
 		h := &hosts[i]
-		if ns := w.namespaces[h.Hello.GetNamespace()]; ns != nil && h.Connected {
+		ns := w.namespaces[h.Hello.GetNamespace()]
+		if ns == nil || !h.Connected {
+			continue
+		}
+		if !h.Hello.GetGateway() {
 			ns.hosts = append(ns.hosts, h)
+		}
+		for _, demand := range h.Demands {
+			if demand.GetWaiting() > 0 {
+				ns.waited = append(ns.waited, demand.GetRuntime())
+			}
 		}
 	}
 	for _, ns := range w.namespaces {

@@ -12,6 +12,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -75,6 +76,8 @@ type View struct {
 	Warnings []source.Warning
 	// Plan is the runtimes that should run.
 	Plan []*adminv1.RuntimePlan
+	// AnnotationFaults says which annotations of each InferenceService and Predictor are not followed.
+	AnnotationFaults map[decide.Key][]string
 	// Annotations says what became of each ConfigMap that holds a policy, such as "evict: programmed 2/2".
 	Annotations map[decide.Key]string
 }
@@ -91,8 +94,10 @@ type Loop struct {
 	active   map[decide.Key]*syncv1.Model
 	refused  map[decide.Key]string
 	faults   map[decide.Key]string
-	plan     []*adminv1.RuntimePlan
-	known    []syncserver.HostKey
+	// annotationFaults are those of the last decision.
+	annotationFaults map[decide.Key][]string
+	plan             []*adminv1.RuntimePlan
+	known            []syncserver.HostKey
 	// annotations of ConfigMaps.
 	annotations map[decide.Key]string
 	// trouble is why the last pass could not be applied, for operators; empty for none.
@@ -184,6 +189,8 @@ func (l *Loop) pass(now time.Time) (next time.Time) {
 		Faults:    l.faults,
 		Endpoints: l.config.Endpoints,
 		Settled:   settled,
+
+		AnnotationFaults: l.annotationFaults,
 	}
 	if l.config.Policies != nil {
 		in.Status = l.config.Policies.Status
@@ -253,7 +260,8 @@ func (l *Loop) take(now time.Time, out decide.Output) bool {
 	if l.config.Policies != nil {
 		l.config.Policies.Contradicted(out.Contradictions)
 	}
-	changed := false
+	changed := !maps.EqualFunc(l.annotationFaults, out.AnnotationFaults, slices.Equal)
+	l.annotationFaults = out.AnnotationFaults
 	if !slices.EqualFunc(l.plan, out.Runtimes, samePlan) {
 		l.plan, changed = out.Runtimes, true
 	}
@@ -297,7 +305,10 @@ func (l *Loop) saveStatuses() error {
 
 // show makes a View of the present state.
 func (l *Loop) show() {
-	view := &View{Objects: l.objects, Raw: l.snapshot.Raw, Warnings: l.snapshot.Warnings, Plan: l.plan, Annotations: l.annotations}
+	view := &View{
+		Objects: l.objects, Raw: l.snapshot.Raw, Warnings: l.snapshot.Warnings, Plan: l.plan,
+		Annotations: l.annotations, AnnotationFaults: l.annotationFaults,
+	}
 	if l.trouble != "" {
 		view.Warnings = append(slices.Clip(view.Warnings), source.Warning{File: "controller", Message: l.trouble})
 	}

@@ -64,7 +64,7 @@ func TestPoliciesAreInputs(t *testing.T) {
 		if len(p.declared) != 1 || state() != v1beta1.Loaded || len(p.contradicted) != 0 {
 			t.Errorf("at first: %d ConfigMaps, state %s, contradictions %v", len(p.declared), state(), p.contradicted)
 		}
-		later(passInterval)
+		later(10 * passInterval) // Every signal from before has had its pass: only Changed makes the next one.
 		configMap := decide.Key{Namespace: "default", Kind: "ConfigMap", Name: "p"}
 		p.state = policyabi.ModelStateFailedToLoad
 		p.events = []decide.Event{{Object: configMap, Type: "Normal", Reason: "PolicyProgrammed"}}

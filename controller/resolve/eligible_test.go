@@ -96,7 +96,8 @@ func TestModel(t *testing.T) {
 	knobs := &syncv1.Knobs{MinCopies: 2}
 	spec := Spec{
 		Namespace: "ns", ID: modelid.ID{Name: "m", Source: modelid.Predictor, Hash: "0123456789"},
-		Format: "onnx", FormatVersion: "1", Protocol: "v2", Runtime: "r", Storage: storage, SizeBytes: 7, Knobs: knobs,
+		Format: "onnx", FormatVersion: "1", Protocol: "v2", Runtime: "r", Storage: storage,
+		Wishes: Wishes{SizeBytes: 7, Knobs: knobs},
 	}
 	want := &syncv1.Model{
 		Namespace: "ns", Id: "m__ksp-0123456789", Alias: "m", Type: &syncv1.ModelType{Name: "onnx", Version: "1"},

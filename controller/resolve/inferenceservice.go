@@ -25,10 +25,6 @@ func FromInferenceService(isvc *v1beta1.InferenceService) (Spec, error) {
 	if err != nil {
 		return Spec{}, err
 	}
-	knobs, err := parseKnobs(isvc.Annotations)
-	if err != nil {
-		return Spec{}, err
-	}
 
 	canonical := modelid.Spec{
 		ModelType: modelid.ModelType{Name: d.format.Name, Version: d.format.Version},
@@ -55,8 +51,6 @@ func FromInferenceService(isvc *v1beta1.InferenceService) (Spec, error) {
 			SchemaPath: value(storage.SchemaPath),
 			Parameters: storage.Parameters,
 		},
-		SizeBytes: knobs.sizeBytes,
-		Knobs:     knobs.knobs,
 	}, nil
 }
 

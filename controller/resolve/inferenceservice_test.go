@@ -148,10 +148,6 @@ func TestFromInferenceServiceRefuses(t *testing.T) {
 			"no format", `{}`, `{model: {storageUri: "s3://b/p"}}`,
 			"the InferenceService m must have spec.predictor.model.modelFormat.name",
 		},
-		{
-			"bad knob", `{wasmesh.dev/min-copies: "two"}`, model + `storageUri: "s3://b/p"}}`,
-			`annotation wasmesh.dev/min-copies: "two" is not a whole number from 0 to 4294967295`,
-		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -13,10 +13,6 @@ func FromPredictor(p *v1alpha1.Predictor) (Spec, error) {
 	if err := validatePredictor(&p.Spec); err != nil {
 		return Spec{}, err
 	}
-	knobs, err := parseKnobs(p.Annotations)
-	if err != nil {
-		return Spec{}, err
-	}
 	spec := Spec{
 		Namespace:     p.Namespace,
 		ID:            modelid.New(p.Name, modelid.Predictor, canonicalPredictor(&p.Spec)),
@@ -24,8 +20,6 @@ func FromPredictor(p *v1alpha1.Predictor) (Spec, error) {
 		FormatVersion: value(p.Spec.ModelType.Version),
 		Protocol:      value(p.Spec.ProtocolVersion),
 		Storage:       predictorStorage(&p.Spec),
-		SizeBytes:     knobs.sizeBytes,
-		Knobs:         knobs.knobs,
 	}
 	if p.Spec.Runtime != nil {
 		spec.Runtime = p.Spec.Runtime.Name

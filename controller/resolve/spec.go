@@ -18,10 +18,8 @@ type Spec struct {
 	Runtime string
 	// Storage is shared with the rows made of this Spec and must not be changed.
 	Storage *syncv1.StorageReference
-	// SizeBytes is the declared memory of one copy; 0 is unknown.
-	SizeBytes uint64
-	// Knobs is never nil, shared like Storage.
-	Knobs *syncv1.Knobs
+	// Wishes are left to whoever knows the last good ones: see ReadWishes.
+	Wishes
 }
 
 // Model makes the catalog row of a model that the eligible runtimes, most preferred first, may hold. The row shares

@@ -104,8 +104,26 @@ func (h *fakeHost) follow(stream hostStream, client syncv1.SyncServiceClient) {
 		case *syncv1.ConnectResponse_Decisions:
 			reply := &syncv1.DecisionsReply{QueryId: m.Decisions.QueryId, Decisions: h.decisions, Done: true}
 			say(&syncv1.ConnectRequest{Message: &syncv1.ConnectRequest_Decisions{Decisions: reply}})
+		case *syncv1.ConnectResponse_Drain:
+			h.leave(stream, uint32(len(h.copies)))
+			return
 		case *syncv1.ConnectResponse_Update:
 			say(h.update(m.Update, indexed)...)
+		}
+	}
+}
+
+// leave says that every copy has found another host, one after the other, and ends the stream.
+func (h *fakeHost) leave(stream hostStream, copies uint32) {
+	for moved := range copies + 1 {
+		draining := &syncv1.Draining{Copies: copies, Moved: moved, Closing: moved == copies}
+		report := &syncv1.Report{RuntimeState: syncv1.RuntimeState_RUNTIME_STATE_READY, Draining: draining}
+		_ = stream.Send(&syncv1.ConnectRequest{Message: &syncv1.ConnectRequest_Report{Report: report}})
+	}
+	_ = stream.CloseSend()
+	for {
+		if _, err := stream.Recv(); err != nil {
+			return
 		}
 	}
 }

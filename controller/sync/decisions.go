@@ -36,7 +36,7 @@ type query struct {
 	done    chan struct{}
 }
 
-// Decisions asks every connected host for recorded decisions; query_id is the server's. It returns once all have answered,
+// Decisions asks every connected host but gateways for recorded decisions; query_id is the server's. It returns once all have answered,
 // ended their stream, or taken too long, or when the context ends. Hosts come in the order of their namespace and id.
 func (s *Server) Decisions(ctx context.Context, wanted *syncv1.DecisionsQuery) []HostDecisions {
 	id, q, order := s.ask(wanted)
@@ -72,7 +72,7 @@ func (s *Server) ask(wanted *syncv1.DecisionsQuery) (id uint64, q *query, order 
 	s.queries[id] = q
 	for _, key := range s.hostKeys() {
 		st := s.hosts[key].stream
-		if st == nil {
+		if st == nil || st.hello.GetGateway() {
 			continue
 		}
 		order = append(order, st)

@@ -23,6 +23,10 @@ type host struct {
 	goneAt time.Time
 	// policies is its last report of them on the present stream; nil for none.
 	policies *syncv1.PolicyReport
+	// drain is what this life of the host was told last, or is to be told; nil for nothing.
+	drain *syncv1.Drain
+	// followers hear of every change of draining, and of streams that come and go.
+	followers map[chan struct{}]bool
 }
 
 // Hosts answers what every host has said of itself, sorted by namespace and id. A host that disconnected keeps what it
@@ -63,8 +67,8 @@ func (s *Server) Known() []HostKey {
 	return slices.Compact(known)
 }
 
-// connect makes a stream the present one of its host. Of two streams the higher epoch lives; with equal epochs it is the
-// same process that connects again, and the newer stream is the one that works.
+// connect makes a stream the present one of its host. Of two streams the higher epoch lives; with equal epochs and
+// addresses it is the same process that connects again, and the newer stream is the one that works.
 func (s *Server) connect(st *stream) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -78,16 +82,14 @@ func (s *Server) connect(st *stream) error {
 		s.hosts[key] = h
 	}
 	if h.stream != nil {
-		if other := h.Hello.GetEpoch(); other > epoch {
-			return status.Errorf(codes.FailedPrecondition,
-				"host %s runs already with epoch %d, higher than %d: stop one of the two, or give it another id",
-				key.ID, other, epoch)
+		if err := h.superseded(st.hello); err != nil {
+			return err
 		}
-		h.stream.cancel(status.Errorf(codes.Aborted, "host %s has connected again, with epoch %d", key.ID, epoch))
+		h.stream.cancel(replacedBy(h.Hello, st.hello))
 	}
 	if h.Hello.GetEpoch() != epoch {
-		// A host that was restarted holds nothing until it says so.
-		h.Host = decide.Host{}
+		// A host that was restarted holds nothing until it says so, and was told nothing.
+		h.Host, h.drain = decide.Host{}, nil
 		h.shared = false
 	}
 	h.Hello = st.hello
@@ -99,6 +101,7 @@ func (s *Server) connect(st *stream) error {
 	h.stream, st.host, h.policies = st, h, nil
 	s.streams[st] = true
 	delete(s.known, key)
+	h.tellFollowers()
 	s.hostsChanged()
 	return nil
 }
@@ -115,9 +118,44 @@ func (s *Server) disconnect(st *stream) {
 	}
 	h := st.host
 	h.stream, h.Connected, h.Complete, h.goneAt = nil, false, false, time.Now()
-	s.known[st.key] = h.goneAt.Add(forgetKnownAfter)
+	if h.left() {
+		h.Copies, h.shared, h.Load = map[string]*syncv1.Copy{}, false, nil // It has unloaded everything, and told nobody.
+	} else {
+		s.known[st.key] = h.goneAt.Add(forgetKnownAfter)
+	}
+	h.tellFollowers()
 	s.forgetLongestGone()
 	s.hostsChanged()
+}
+
+// superseded refuses a second process with the id of one that is connected: ALREADY_EXISTS has it end instead of trying
+// again, since two that took turns would empty each other's copies from the books for ever.
+func (h *host) superseded(newer *syncv1.Hello) error {
+	const advice = "stop one of the two, or give it another id"
+	id, epoch, other := newer.GetHostId(), newer.GetEpoch(), h.Hello.GetEpoch()
+	switch {
+	case other > epoch:
+		return status.Errorf(codes.AlreadyExists, "host %s runs already with epoch %d, higher than %d: %s", id, other, epoch, advice)
+	case other == epoch && !sameAddresses(h.Hello, newer):
+		return status.Errorf(codes.AlreadyExists, "host %s runs already with epoch %d, at %s: %s",
+			id, epoch, cmp.Or(h.Hello.GetPeerAddress(), h.Hello.GetGrpcAddress()), advice)
+	}
+	return nil
+}
+
+// sameAddresses: a process keeps its addresses as long as it lives.
+func sameAddresses(a, b *syncv1.Hello) bool {
+	return a.GetPeerAddress() == b.GetPeerAddress() && a.GetGrpcAddress() == b.GetGrpcAddress()
+}
+
+// replacedBy is how the stream of a host ends for which another has come: its own, or that of a process with a higher
+// epoch, beside which it must not live on.
+func replacedBy(old, newer *syncv1.Hello) error {
+	code := codes.Aborted
+	if newer.GetEpoch() > old.GetEpoch() {
+		code = codes.AlreadyExists
+	}
+	return status.Errorf(code, "host %s has connected again, with epoch %d", newer.GetHostId(), newer.GetEpoch())
 }
 
 // hostsChanged tells the other hosts and the loop. The caller holds the lock.
@@ -195,19 +233,40 @@ func (s *Server) report(st *stream, report *syncv1.Report) error {
 	if !report.GetComplete() && !h.Complete {
 		return status.Error(codes.InvalidArgument, "the first report of a stream must be complete")
 	}
-	if h.merge(report) {
+	changed := h.merge(report)
+	if h.mergeDraining(report) {
+		// Others place nothing there from now on.
+		s.hostsNumber++
+		s.wakeAll()
+	}
+	if changed {
 		s.checkSettled(st.key, h)
 		signal(s.changed)
 	}
 	return nil
 }
 
-// merge answers whether anything changed that decisions are made of; load figures and times of use are not. Demands are
-// not kept: a runtime that some model needs always runs, so nothing would be decided by them.
+// merge answers whether anything changed that decisions are made of; load figures and times of use are not.
 func (h *host) merge(report *syncv1.Report) bool {
-	changed := false
+	changed := h.mergeCopies(report)
+	changed = h.mergeDemands(report) || changed
+	if report.GetLoad() != nil {
+		h.Load = report.GetLoad()
+	}
+	if state := report.GetRuntimeState(); state != syncv1.RuntimeState_RUNTIME_STATE_UNSPECIFIED {
+		changed = changed || state != h.RuntimeState || report.GetRuntimeMessage() != h.RuntimeMessage
+		h.RuntimeState, h.RuntimeMessage = state, report.GetRuntimeMessage()
+	}
+	return changed
+}
+
+// mergeCopies of a host that may have any: what a gateway says of copies is nothing that could be routed to.
+func (h *host) mergeCopies(report *syncv1.Report) (changed bool) {
 	if report.GetComplete() {
 		h.Copies, h.shared, h.Complete, changed = map[string]*syncv1.Copy{}, false, true, true
+	}
+	if h.Hello.GetGateway() {
+		return changed
 	}
 	if h.shared && len(report.GetCopies())+len(report.GetRemovedModelIds()) > 0 {
 		h.Copies, h.shared = maps.Clone(h.Copies), false
@@ -220,14 +279,25 @@ func (h *host) merge(report *syncv1.Report) bool {
 		changed = changed || h.Copies[id] != nil
 		delete(h.Copies, id)
 	}
-	if report.GetLoad() != nil {
-		h.Load = report.GetLoad()
-	}
-	if state := report.GetRuntimeState(); state != syncv1.RuntimeState_RUNTIME_STATE_UNSPECIFIED {
-		changed = changed || state != h.RuntimeState || report.GetRuntimeMessage() != h.RuntimeMessage
-		h.RuntimeState, h.RuntimeMessage = state, report.GetRuntimeMessage()
-	}
 	return changed
+}
+
+// mergeDemands takes every report's demands as all that there are. It answers whether another runtime is waited for; for
+// how many requests is a figure.
+func (h *host) mergeDemands(report *syncv1.Report) (changed bool) {
+	before := waitedFor(h.Demands)
+	h.Demands = report.GetDemands()
+	return !slices.Equal(before, waitedFor(h.Demands))
+}
+
+func waitedFor(demands []*syncv1.Demand) (runtimes []string) {
+	for _, d := range demands {
+		if d.GetWaiting() > 0 {
+			runtimes = append(runtimes, d.GetRuntime())
+		}
+	}
+	slices.Sort(runtimes)
+	return runtimes
 }
 
 func sameForDecisions(a, b *syncv1.Copy) bool {

@@ -79,6 +79,10 @@ type hostEnd struct {
 	version     *syncv1.Version
 	credentials map[string][]byte
 	hosts       []string
+	// others are the hosts of the last list, and lists how many came.
+	others []*syncv1.Hosts_Host
+	lists  int
+	drains []*syncv1.Drain
 	// plan is the last PolicyPlan, and queries those that nobody has answered.
 	plan    *syncv1.PolicyPlan
 	plans   int
@@ -223,8 +227,11 @@ func (h *hostEnd) apply(response *syncv1.ConnectResponse) *syncv1.ConnectRequest
 		h.plans++
 	case *syncv1.ConnectResponse_Decisions:
 		h.queries = append(h.queries, m.Decisions)
+	case *syncv1.ConnectResponse_Drain:
+		h.drains = append(h.drains, m.Drain)
 	case *syncv1.ConnectResponse_Hosts:
-		h.hosts = nil
+		h.hosts, h.others = nil, m.Hosts.Hosts
+		h.lists++
 		for _, other := range m.Hosts.Hosts {
 			h.hosts = append(h.hosts, fmt.Sprintf("%s:%t", other.Id, other.Connected))
 		}

@@ -42,13 +42,14 @@ func (s *Server) SetPolicies(namespace string, plan *syncv1.PolicyPlan, modules 
 	s.wakeAll()
 }
 
-// PolicyHosts answers the connected hosts of a namespace, sorted by id.
+// PolicyHosts answers the connected hosts of a namespace that decide anything, sorted by id: a gateway does not, is told of
+// no policies, and is not waited for.
 func (s *Server) PolicyHosts(namespace string) []PolicyHost {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var hosts []PolicyHost
 	for _, key := range s.hostKeys() {
-		if h := s.hosts[key]; key.Namespace == namespace && h.stream != nil {
+		if h := s.hosts[key]; key.Namespace == namespace && h.stream != nil && !h.Hello.GetGateway() {
 			hosts = append(hosts, PolicyHost{ID: key.ID, Report: h.policies})
 		}
 	}
@@ -60,7 +61,7 @@ func (s *Server) PoliciesChanged() <-chan struct{} { return s.policiesChanged }
 
 // nextOfPolicies is the plan if the stream does not have the present one. The caller holds the lock.
 func (s *Server) nextOfPolicies(st *stream) *response {
-	if st.policiesNumber == s.policies.number {
+	if st.policiesNumber == s.policies.number || st.hello.GetGateway() {
 		return nil
 	}
 	st.policiesNumber = s.policies.number

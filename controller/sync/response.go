@@ -37,6 +37,9 @@ func (s *Server) next(st *stream) *response {
 		hosts := s.hostList(st.key.Namespace)
 		return &response{whole: &syncv1.ConnectResponse{Message: &syncv1.ConnectResponse_Hosts{Hosts: hosts}}}
 	}
+	if r := st.nextDrain(); r != nil {
+		return r
+	}
 	if r := s.nextOfPolicies(st); r != nil {
 		return r
 	}
@@ -108,17 +111,20 @@ func (s *snapshot) index(namespace string) *syncv1.Index {
 	return index
 }
 
-// hostList tells the hosts of a namespace of each other. The caller holds the lock.
+// hostList tells the hosts of a namespace of each other. Those that cannot be reached from here are in it, since others
+// may reach them; those that said good-bye are not. The caller holds the lock.
 func (s *Server) hostList(namespace string) *syncv1.Hosts {
 	list := &syncv1.Hosts{}
 	for _, key := range s.hostKeys() {
-		if key.Namespace != namespace {
+		h := s.hosts[key]
+		if key.Namespace != namespace || h.left() {
 			continue
 		}
-		h := s.hosts[key]
 		list.Hosts = append(list.Hosts, &syncv1.Hosts_Host{
-			Id: key.ID, Runtime: h.Hello.GetRuntime(), Connected: h.Connected,
+			Id: key.ID, Runtime: h.Hello.GetRuntime(), Connected: h.Connected, Epoch: h.Hello.GetEpoch(),
 			GrpcAddress: h.Hello.GetGrpcAddress(), RestAddress: h.Hello.GetRestAddress(),
+			PeerAddress: h.Hello.GetPeerAddress(), GossipAddress: h.Hello.GetGossipAddress(),
+			Zone: h.Hello.GetZone(), Gateway: h.Hello.GetGateway(), Draining: h.Draining,
 		})
 	}
 	return list

@@ -150,7 +150,9 @@ func TestOneStreamForEachHost(t *testing.T) {
 		first := c.connect(&syncv1.Hello{HostId: "a", Epoch: 2})
 		first.report(&syncv1.Report{Complete: true, Copies: []*syncv1.Copy{{ModelId: "m"}}})
 		lower := c.connect(&syncv1.Hello{HostId: "a", Epoch: 1})
-		lower.expectEnd(codes.FailedPrecondition, "runs already with epoch 2")
+		lower.expectEnd(codes.AlreadyExists, "runs already with epoch 2")
+		double := c.connect(&syncv1.Hello{HostId: "a", Epoch: 2, PeerAddress: "elsewhere:1", GrpcAddress: "elsewhere:2"})
+		double.expectEnd(codes.AlreadyExists, "runs already with epoch 2, at ")
 
 		same := c.connect(&syncv1.Hello{HostId: "a", Epoch: 2})
 		first.expectEnd(codes.Aborted, "connected again")
@@ -158,7 +160,7 @@ func TestOneStreamForEachHost(t *testing.T) {
 			t.Errorf("after the same process connected again: %+v, want its copies kept until it reports", h)
 		}
 		higher := c.connect(&syncv1.Hello{HostId: "a", Epoch: 3})
-		same.expectEnd(codes.Aborted, "with epoch 3")
+		same.expectEnd(codes.AlreadyExists, "with epoch 3")
 		if h := c.Hosts()[0]; !h.Connected || len(h.Copies) != 0 {
 			t.Errorf("after a restart of the host: %+v, want no copies", h)
 		}

@@ -47,6 +47,8 @@ type stream struct {
 	closed bool
 	// Numbers of the credentials, the list of hosts and the policies last sent.
 	credentialsNumber, hostsNumber, policiesNumber uint64
+	// drain is what was last sent of host.drain.
+	drain *syncv1.Drain
 	// queries are yet to be sent; unanswered ones, those included, are waited for.
 	queries    map[uint64]*syncv1.DecisionsQuery
 	unanswered map[uint64]bool

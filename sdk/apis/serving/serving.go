@@ -25,17 +25,23 @@ const (
 // DeploymentModeModelMesh is the value of AnnotationDeploymentMode that makes an InferenceService ours.
 const DeploymentModeModelMesh = "ModelMesh"
 
-// Annotations of an InferenceService or Predictor that only this project knows: an owner's wishes for one model.
+// AnnotationPrefix is what the annotations that only this project knows begin with.
+const AnnotationPrefix = "wasmesh.dev/"
+
+// Annotations of an InferenceService or Predictor that only this project knows: an owner's wishes for one model. One that
+// cannot be followed changes nothing: the last good value stays in force, and the object's status says so.
 const (
 	// AnnotationModelSize is the memory that one copy needs, as a Kubernetes quantity ("300Mi").
 	AnnotationModelSize = "wasmesh.dev/model-size"
-	// AnnotationMinCopies is how many copies to keep loaded, a whole number.
+	// AnnotationMinCopies is how many copies to keep loaded, a whole number from 0 to 64.
 	AnnotationMinCopies = "wasmesh.dev/min-copies"
-	// AnnotationMaxCopies is how many copies there may be, a whole number; 0 or absent is no bound.
+	// AnnotationMaxCopies is how many copies there may be, a whole number from 0 to 4096, at least min-copies; 0 or absent is
+	// no bound.
 	AnnotationMaxCopies = "wasmesh.dev/max-copies"
-	// AnnotationPinned forbids eviction, "true" or "false".
-	AnnotationPinned = "wasmesh.dev/pinned"
-	// AnnotationIdleTTL unloads a model after so long without a request, a Go duration ("30m"); 0 or absent is never.
+	// AnnotationPin forbids eviction, "true" or "false".
+	AnnotationPin = "wasmesh.dev/pin"
+	// AnnotationIdleTTL unloads a model after so long without a request, a Go duration from "1s" to "8760h" ("30m"); 0 or
+	// absent is never.
 	AnnotationIdleTTL = "wasmesh.dev/idle-ttl"
 	// AnnotationPriority ranks models against each other, a signed whole number; higher is kept longer.
 	AnnotationPriority = "wasmesh.dev/priority"
@@ -43,6 +49,14 @@ const (
 	// answers while a change of the spec is under way.
 	AnnotationActiveModel = "wasmesh.dev/active-model"
 )
+
+// ModelAnnotations answers all annotations with AnnotationPrefix that an InferenceService or Predictor may have.
+func ModelAnnotations() []string {
+	return []string{
+		AnnotationModelSize, AnnotationMinCopies, AnnotationMaxCopies, AnnotationPin, AnnotationIdleTTL, AnnotationPriority,
+		AnnotationActiveModel,
+	}
+}
 
 // Annotations of a ServingRuntime or ClusterServingRuntime.
 const (

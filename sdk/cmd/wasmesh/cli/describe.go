@@ -87,7 +87,14 @@ func (c *client) describeModels(ctx context.Context, ref reference, out io.Write
 	}
 	fmt.Fprintln(out, "Models:")
 	indented := &indenter{out: out, indent: "  ", atStart: true}
-	return printer.Table(indented, modelColumns(time.Now()), models.GetModels(), false)
+	if err := printer.Table(indented, modelColumns(time.Now()), models.GetModels(), false); err != nil {
+		return err
+	}
+	// All models of an object have its annotations; the status of a Predictor has no place to say this.
+	if faults := models.GetModels()[0].GetAnnotationFaults(); len(faults) > 0 {
+		fmt.Fprintf(out, "Annotations that are not followed:\n  %s\n", strings.Join(faults, "\n  "))
+	}
+	return nil
 }
 
 func printEvents(out io.Writer, events []*adminv1.ListEventsResponse_Event) error {

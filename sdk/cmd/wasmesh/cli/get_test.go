@@ -120,9 +120,9 @@ func TestGetHosts(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"HOST RUNTIME STATUS MODELS USED CAPACITY GRPC REST",
-		"fake-0 fake Disconnected 0 0 512Mi 127.0.0.1:8033 127.0.0.1:8008",
-		"mlserver-1.x-0 mlserver-1.x Ready 1 3.0Mi 1.0Gi 127.0.0.1:8034 127.0.0.1:8009",
+		"HOST RUNTIME ZONE STATUS MODELS USED CAPACITY GRPC REST",
+		"fake-0 fake <none> Disconnected 0 0 512Mi 127.0.0.1:8033 127.0.0.1:8008",
+		"mlserver-1.x-0 mlserver-1.x <none> Ready 1 3.0Mi 1.0Gi 127.0.0.1:8034 127.0.0.1:8009",
 	}
 	for i, row := range rows(out) {
 		if i >= len(want) || row != want[i] {
@@ -130,7 +130,7 @@ func TestGetHosts(t *testing.T) {
 		}
 	}
 	out, _, err = m.run(t, "get", "hosts", "mlserver-1.x-0", "-o", "wide")
-	if err != nil || len(rows(out)) != 2 || !strings.HasSuffix(rows(out)[1], "127.0.0.1:2113 4 2.7") {
+	if err != nil || len(rows(out)) != 2 || !strings.HasSuffix(rows(out)[1], "127.0.0.1:2113 <none> 0 0 4 2.7") {
 		t.Errorf("one host, %v:\n%s", err, out)
 	}
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -112,11 +113,23 @@ func (c *client) hostsFor(ctx context.Context, namespace, name string) (able, ot
 		runtimes = append(runtimes, m.GetModel().GetRuntimes()...)
 	}
 	connected := keep(list.GetHosts(), func(h *host) bool { return h.GetConnected() && h.GetHello().GetNamespace() == namespace })
+	// A host that leaves answers as long as it can, but another is the better choice.
+	slices.SortStableFunc(connected, func(a, b *host) int { return leaving(a) - leaving(b) })
 	preference := func(h *host) int { return slices.Index(runtimes, h.GetHello().GetRuntime()) }
 	able = keep(connected, func(h *host) bool { return preference(h) >= 0 })
 	others = keep(connected, func(h *host) bool { return preference(h) < 0 })
-	slices.SortStableFunc(able, func(a, b *host) int { return preference(a) - preference(b) })
+	slices.SortStableFunc(able, func(a, b *host) int {
+		return cmp.Or(leaving(a)-leaving(b), preference(a)-preference(b))
+	})
 	return able, others, nil
+}
+
+// leaving orders hosts by whether they are about to go.
+func leaving(h *host) int {
+	if h.GetDraining() != nil {
+		return 1
+	}
+	return 0
 }
 
 func inferREST(ctx context.Context, address, name string, body []byte, out io.Writer) error {

@@ -34,6 +34,10 @@ type mesh struct {
 	// changes are what a watch of objects sends after the first list; then it breaks off.
 	changes  [][]object
 	policies *adminv1.ListPoliciesResponse
+	// drains are what a drain tells, before drainErr; drained is the last that was asked for.
+	drains   []*adminv1.DrainHostResponse
+	drainErr error
+	drained  atomic.Pointer[adminv1.DrainHostRequest]
 	// decisions are answered whatever is asked, each message of its own; asked is what was.
 	decisions []*syncv1.Decision
 	asked     atomic.Pointer[adminv1.ListDecisionsRequest]
@@ -139,6 +143,19 @@ func (m *mesh) ListHosts(context.Context, *adminv1.ListHostsRequest) (*adminv1.L
 		return &adminv1.ListHostsResponse{}, nil
 	}
 	return &adminv1.ListHostsResponse{Hosts: m.hosts}, nil
+}
+
+func (m *mesh) DrainHost(r *adminv1.DrainHostRequest, stream adminv1.AdminService_DrainHostServer) error {
+	m.drained.Store(r)
+	for _, answer := range m.drains {
+		if err := stream.Send(answer); err != nil {
+			return err
+		}
+	}
+	if m.drainErr == nil && len(m.drains) > 0 && !m.drains[len(m.drains)-1].GetLeft() {
+		<-stream.Context().Done()
+	}
+	return m.drainErr
 }
 
 func (m *mesh) ListEvents(_ context.Context, r *adminv1.ListEventsRequest) (*adminv1.ListEventsResponse, error) {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -63,7 +64,7 @@ func (g *getter) modelColumns() []printer.Column[*model] {
 }
 
 func modelColumns(now time.Time) []printer.Column[*model] {
-	return []printer.Column[*model]{
+	return slices.Concat([]printer.Column[*model]{
 		{Header: "MODEL", Cell: func(m *model) string { return m.GetModel().GetId() }},
 		{Header: "ALIAS", Cell: func(m *model) string { return m.GetModel().GetAlias() }},
 		{Header: "ROLE", Cell: role},
@@ -78,11 +79,13 @@ func modelColumns(now time.Time) []printer.Column[*model] {
 			}
 			return strings.Join(ids, ",")
 		}},
+	}, copyColumns(), []printer.Column[*model]{
 		{Header: "FORMAT", Wide: true, Cell: func(m *model) string { return m.GetModel().GetType().GetName() }},
 		{Header: "RUNTIMES", Wide: true, Cell: func(m *model) string { return strings.Join(m.GetModel().GetRuntimes(), ",") }},
 		{Header: "PATH", Wide: true, Cell: func(m *model) string { return m.GetModel().GetStorage().GetPath() }},
 		{Header: "FAILURE", Wide: true, Cell: failure},
-	}
+		{Header: "ANNOTATIONS", Wide: true, Cell: func(m *model) string { return strings.Join(m.GetAnnotationFaults(), "; ") }},
+	})
 }
 
 func role(m *model) string {
@@ -111,8 +114,7 @@ func modelState(m *model) string {
 	default:
 		return "NotLoaded"
 	}
-	word := strings.ToLower(strings.TrimPrefix(best.String(), "COPY_STATE_"))
-	return strings.ToUpper(word[:1]) + word[1:]
+	return copyState(best)
 }
 
 func rank(state syncv1.CopyState) int {
@@ -175,7 +177,8 @@ func failure(m *model) string {
 func hostColumns() []printer.Column[*host] {
 	return []printer.Column[*host]{
 		{Header: "HOST", Cell: func(h *host) string { return h.GetHello().GetHostId() }},
-		{Header: "RUNTIME", Cell: func(h *host) string { return h.GetHello().GetRuntime() }},
+		{Header: "RUNTIME", Cell: hostRuntime},
+		{Header: "ZONE", Cell: hostZone},
 		{Header: "STATUS", Cell: hostStatus},
 		{Header: "MODELS", Cell: func(h *host) string { return strconv.FormatUint(uint64(h.GetCopiesLoaded()), 10) }},
 		{Header: "USED", Cell: func(h *host) string { return quantity(h.GetLoad().GetUsed().GetHostMemoryBytes()) }},
@@ -183,18 +186,40 @@ func hostColumns() []printer.Column[*host] {
 		{Header: "GRPC", Cell: func(h *host) string { return h.GetHello().GetGrpcAddress() }},
 		{Header: "REST", Cell: func(h *host) string { return h.GetHello().GetRestAddress() }},
 		{Header: "METRICS", Wide: true, Cell: func(h *host) string { return h.GetHello().GetMetricsAddress() }},
+		{Header: "PEER", Wide: true, Cell: func(h *host) string { return cmp.Or(h.GetHello().GetPeerAddress(), none) }},
+		{Header: "IN-FLIGHT", Wide: true, Cell: func(h *host) string { return strconv.Itoa(int(h.GetLoad().GetRequestsInFlight())) }},
+		{Header: "WAITING", Wide: true, Cell: func(h *host) string { return strconv.Itoa(int(h.GetLoad().GetRequestsWaiting())) }},
 		{Header: "EPOCH", Wide: true, Cell: func(h *host) string { return strconv.FormatUint(h.GetHello().GetEpoch(), 10) }},
 		{Header: "CATALOG", Wide: true, Cell: func(h *host) string {
 			return fmt.Sprintf("%d.%d", h.GetAcked().GetTerm(), h.GetAcked().GetSequence())
 		}},
-		{Header: "MESSAGE", Wide: true, Cell: func(h *host) string { return h.GetRuntimeMessage() }},
+		{Header: "MESSAGE", Wide: true, Cell: hostMessage},
 	}
 }
 
+// hostMessage says how far the host is with leaving, and what its runtime complains of.
+func hostMessage(h *host) string {
+	message := h.GetRuntimeMessage()
+	if h.GetDraining() == nil {
+		return message
+	}
+	return strings.TrimSuffix(drainLine(h.GetDraining())+"; "+message, "; ")
+}
+
+// hostStatus is "Ready" for a host that takes requests and stays.
 func hostStatus(h *host) string {
+	draining := h.GetDraining()
 	switch {
+	case !h.GetConnected() && draining.GetClosing():
+		return "Left"
 	case !h.GetConnected():
 		return "Disconnected"
+	case draining.GetClosing():
+		return "Closing"
+	case draining != nil:
+		return fmt.Sprintf("Draining(%d/%d)", draining.GetMoved(), draining.GetCopies())
+	case h.GetHello().GetGateway():
+		return "Ready"
 	case h.GetRuntimeState() == syncv1.RuntimeState_RUNTIME_STATE_READY:
 		return "Ready"
 	case h.GetRuntimeState() == syncv1.RuntimeState_RUNTIME_STATE_UNAVAILABLE:

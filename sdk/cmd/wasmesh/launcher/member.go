@@ -37,16 +37,19 @@ func (l *launcher) startMember(plan *adminv1.RuntimePlan, specs memberSpecs) *me
 // place is what a member keeps through everything that may become of its processes.
 type place struct {
 	// id is the host's name.
-	id        string
+	id string
+	// zone of the host, "" for none.
+	zone      string
 	endpoints endpoints
 }
 
 // runtimeName is the runtime process's.
 func (p *place) runtimeName() string { return "runtime-" + p.id }
 
-// endpoints are the addresses of one member.
+// endpoints are the addresses of one member. Gossip has TCP and UDP on one port.
 type endpoints struct {
-	grpc, rest, metrics, health              string
+	grpc, rest, metrics, health, peer, gossip string
+
 	runtimeGRPC, runtimeHTTP, runtimeMetrics string
 }
 
@@ -55,22 +58,30 @@ func (l *launcher) place(key string, plan *adminv1.RuntimePlan, k int) (*place, 
 	if known := l.places[key]; known != nil {
 		return known, nil
 	}
-	p := &place{id: fmt.Sprintf("%s-%d", plan.GetName(), k)}
+	p := &place{id: fmt.Sprintf("%s-%d", plan.GetName(), k), zone: l.zone(k)}
 	for _, other := range l.places {
 		if other.id == p.id || other.runtimeName() == p.id || other.id == p.runtimeName() {
-			return nil, fmt.Errorf("its process %s would have the name of another ServingRuntime's: rename one of them", p.id)
+			return nil, fmt.Errorf("its process %s would have the name of another's: rename the ServingRuntime", p.id)
 		}
 	}
-	index := len(l.places)
-	if index >= maxHosts {
-		return nil, fmt.Errorf("host %d would pass the %d hosts that have ports: lower --hosts", index+1, maxHosts)
+	if len(l.places) >= maxHosts {
+		return nil, fmt.Errorf("host %d would pass the %d hosts that a mesh on one machine may have: lower --hosts",
+			len(l.places)+1, maxHosts)
 	}
 	var err error
-	if p.endpoints, err = l.endpoints(index); err != nil {
+	if p.endpoints, err = l.endpoints(len(l.places)); err != nil {
 		return nil, err
 	}
 	l.places[key] = p
 	return p, nil
+}
+
+// zone of the k-th host of a runtime: they go round, so that each runtime has hosts in each zone.
+func (l *launcher) zone(k int) string {
+	if len(l.config.Zones) == 0 {
+		return ""
+	}
+	return l.config.Zones[k%len(l.config.Zones)]
 }
 
 // endpoints chooses those of the host with that number over all runtimes.
@@ -81,16 +92,26 @@ func (l *launcher) endpoints(index int) (e endpoints, err error) {
 	if e.metrics, err = l.ports.free(metricsPort + index); err != nil {
 		return e, err
 	}
-	for _, port := range []*string{&e.health, &e.runtimeGRPC, &e.runtimeHTTP, &e.runtimeMetrics} {
+	for _, port := range []*string{&e.health, &e.peer, &e.runtimeGRPC, &e.runtimeHTTP, &e.runtimeMetrics} {
 		if *port, err = l.ports.free(0); err != nil {
 			return e, err
 		}
 	}
-	return e, nil
+	e.gossip, err = l.ports.freeForBoth()
+	return e, err
 }
 
-// publicAddresses are those that users know. The first host's were claimed at the start.
+// publicAddresses are those that users know, of as many hosts as have room between the two: the first host's, which were
+// claimed at the start, and the ports after them. Further hosts are reached through those, or where `wasmesh get hosts`
+// says.
 func (l *launcher) publicAddresses(index int) (grpc, rest string, err error) {
+	if index >= publicHosts {
+		if grpc, err = l.ports.free(0); err != nil {
+			return "", "", err
+		}
+		rest, err = l.ports.free(0)
+		return grpc, rest, err
+	}
 	if grpc, err = offset(l.config.GRPCAddress, index); err != nil {
 		return "", "", err
 	}

@@ -67,6 +67,23 @@ func (p *ports) free(preferred int) (string, error) {
 	return "", fmt.Errorf("find a free port from %d to %d: %w", lowestFreePort, highestFreePort, err)
 }
 
+// freeForBoth is free for a server that takes datagrams on the same port.
+func (p *ports) freeForBoth() (string, error) {
+	for range freePortAttempts {
+		address, err := p.free(0)
+		if err != nil {
+			return "", err
+		}
+		conn, err := net.ListenPacket("udp", address)
+		if err == nil {
+			return address, conn.Close()
+		}
+		p.release(address)
+	}
+	return "", fmt.Errorf("find a port from %d to %d that is free for TCP and UDP: all that were tried are in use",
+		lowestFreePort, highestFreePort)
+}
+
 // release gives up an address that no process was told.
 func (p *ports) release(address string) {
 	if lock := p.held[address]; lock != nil {

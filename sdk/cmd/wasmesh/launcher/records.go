@@ -50,7 +50,7 @@ func (p Paths) lock() (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock data directory: %w", err)
 	}
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := takeLock(file); err != nil {
 		file.Close()
 		return nil, fmt.Errorf("another `wasmesh up` runs on %s: stop it, or choose another --data-dir", p.Root)
 	}
@@ -59,6 +59,22 @@ func (p Paths) lock() (*os.File, error) {
 		return nil, err
 	}
 	return file, nil
+}
+
+// lockAttempts, lockPause apart, outlast whoever looks with Running at the same moment.
+const (
+	lockAttempts = 20
+	lockPause    = 10 * time.Millisecond
+)
+
+func takeLock(file *os.File) (err error) {
+	for range lockAttempts {
+		if err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err == nil {
+			return nil
+		}
+		time.Sleep(lockPause)
+	}
+	return err
 }
 
 // Running reports whether a launcher runs the mesh of the data directory. It may hold the lock itself for an instant.

@@ -10,6 +10,7 @@ func TestRestarts(t *testing.T) {
 		ran, wait time.Duration
 		tell      bool
 	}
+	const asked = -1 // of wait: the process was asked to leave, and is started again soon
 	const quick = time.Millisecond
 	for name, ends := range map[string][]end{
 		"ever later": {
@@ -21,12 +22,21 @@ func TestRestarts(t *testing.T) {
 			{quick, 200 * time.Millisecond, false}, {quick, 400 * time.Millisecond, false},
 			{time.Hour, 200 * time.Millisecond, false}, {quick, 400 * time.Millisecond, false}, {quick, 800 * time.Millisecond, true},
 		},
+		"leaving is no crash": {
+			{2 * time.Second, asked, false}, {2 * time.Second, asked, false}, {2 * time.Second, asked, false}, {2 * time.Second, asked, false},
+			{quick, 200 * time.Millisecond, false}, {quick, 400 * time.Millisecond, false},
+			{2 * time.Second, asked, false}, {quick, 200 * time.Millisecond, false},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var r restarts
 			for i, e := range ends {
-				if wait, tell := r.after(e.ran); wait != e.wait || tell != e.tell {
-					t.Errorf("end %d: wait %v, tell %v; want %v, %v", i+1, wait, tell, e.wait, e.tell)
+				want := restart{wait: e.wait, tell: e.tell}
+				if e.wait == asked {
+					want = restart{wait: firstRestart, left: true}
+				}
+				if got := r.after(e.ran, want.left); got != want {
+					t.Errorf("end %d: %+v, want %+v", i+1, got, want)
 				}
 			}
 		})
@@ -38,15 +48,26 @@ func TestRestartsForDays(t *testing.T) {
 	var r restarts
 	told := 0
 	for range 100_000 {
-		wait, tell := r.after(time.Second)
-		if wait < firstRestart || wait > maxRestart {
-			t.Fatalf("wait %v", wait)
+		next := r.after(time.Second, false)
+		if next.wait < firstRestart || next.wait > maxRestart {
+			t.Fatalf("wait %v", next.wait)
 		}
-		if tell {
+		if next.tell {
 			told++
 		}
 	}
 	if told == 0 || told > 20 {
 		t.Errorf("told %d times", told)
+	}
+}
+
+// A host that ends at once, with status 0, has not left: it would be started again without pause, and nobody told.
+func TestEndingAtOnceIsNotLeaving(t *testing.T) {
+	var r restarts
+	for i := range crashLoop {
+		next := r.after(leftAfter-time.Millisecond, true)
+		if want := firstRestart << i; next.left || next.wait != want || next.tell != (i == crashLoop-1) {
+			t.Errorf("end %d: %+v, want a wait of %v", i+1, next, want)
+		}
 	}
 }

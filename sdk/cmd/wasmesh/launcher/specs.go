@@ -83,23 +83,36 @@ func (l *launcher) runtimeSpec(plan *adminv1.RuntimePlan, p *place) (Spec, error
 	}, nil
 }
 
+// hostSpec is of a host beside a runtime.
 func (l *launcher) hostSpec(plan *adminv1.RuntimePlan, p *place) (Spec, error) {
+	args := []string{
+		"--namespace", plan.GetNamespace(),
+		"--runtime", plan.GetServerType(),
+		"--serving-runtime", plan.GetName(),
+		"--runtime-management-address", p.endpoints.runtimeGRPC,
+		"--runtime-data-address", p.endpoints.runtimeGRPC,
+		"--capacity-bytes", strconv.FormatUint(plan.GetCapacityBytes(), 10),
+		"--loading-concurrency", strconv.FormatUint(uint64(plan.GetMaxLoadingConcurrency()), 10),
+		"--loading-timeout", loadingTimeout(plan).String(),
+	}
+	if n := plan.GetPerModelConcurrency(); n > 0 {
+		args = append(args, "--per-model-concurrency", strconv.FormatUint(uint64(n), 10))
+	}
+	return l.anyHostSpec(p, args)
+}
+
+// anyHostSpec is of a host that has those arguments besides what every host has.
+func (l *launcher) anyHostSpec(p *place, own []string) (Spec, error) {
 	program, err := findProgram(l.config.BinDir, hostProgram)
 	if err != nil {
 		return Spec{}, err
 	}
+	if err := os.MkdirAll(l.paths.host(p.id), 0o755); err != nil {
+		return Spec{}, fmt.Errorf("make directory of %s: %w", p.id, err)
+	}
 	e := p.endpoints
-	args := []string{
-		"--standalone",
-		"--namespace", plan.GetNamespace(),
-		"--host-id", p.id,
-		"--runtime", plan.GetServerType(),
-		"--serving-runtime", plan.GetName(),
-		"--runtime-management-address", e.runtimeGRPC,
-		"--runtime-data-address", e.runtimeGRPC,
-		"--capacity-bytes", strconv.FormatUint(plan.GetCapacityBytes(), 10),
-		"--loading-concurrency", strconv.FormatUint(uint64(plan.GetMaxLoadingConcurrency()), 10),
-		"--loading-timeout", loadingTimeout(plan).String(),
+	args := append([]string{"--standalone", "--host-id", p.id}, own...)
+	args = append(args,
 		"--models-dir", l.paths.models(p.id),
 		"--state-dir", l.paths.state(p.id),
 		"--controller", l.paths.syncAddress(),
@@ -107,11 +120,21 @@ func (l *launcher) hostSpec(plan *adminv1.RuntimePlan, p *place) (Spec, error) {
 		"--rest-address", e.rest,
 		"--metrics-address", e.metrics,
 		"--health-address", e.health,
+		"--peer-address", e.peer,
+		"--gossip-address", e.gossip,
+		"--mesh-key-file", l.paths.meshKeyFile(),
+		// Whoever stops this mesh wants it to end; its hosts would hand their copies to others that end too.
+		"--handover-on-signal=false",
+	)
+	if p.zone != "" {
+		args = append(args, "--zone", p.zone)
 	}
 	return Spec{
 		Name: p.id, Program: program, Args: append(args, l.config.HostArgs...), Env: os.Environ(), Dir: l.paths.host(p.id),
-		Ours: true, Grace: hostGrace,
-		Ports: map[string]string{"grpc": e.grpc, "rest": e.rest, "metrics": e.metrics, "health": e.health},
+		Ours: true, Grace: hostGrace, Leaves: true,
+		Ports: map[string]string{
+			"grpc": e.grpc, "rest": e.rest, "metrics": e.metrics, "health": e.health, "peer": e.peer, "gossip": e.gossip,
+		},
 	}, nil
 }
 

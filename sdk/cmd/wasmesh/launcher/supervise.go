@@ -26,6 +26,8 @@ type Spec struct {
 	Ours bool
 	// Grace is how long it may take to end after SIGTERM before it is killed.
 	Grace time.Duration
+	// Leaves: the program ends with status 0 when it has been asked to leave the mesh, which is no failure.
+	Leaves bool
 	// Ports by name, written to the record.
 	Ports map[string]string
 }
@@ -47,15 +49,19 @@ func (s supervisor) run(ctx context.Context, spec Spec) {
 		if ctx.Err() != nil {
 			return
 		}
-		wait, tell := restarts.after(time.Since(started))
+		next := restarts.after(time.Since(started), spec.Leaves && errors.Is(err, errEnded))
 		log := s.paths.log(spec.Name)
-		s.logger.Warn("process ended; starting it again", "process", spec.Name, "error", err, "in", wait, "log", log)
-		if tell {
+		if next.left {
+			s.progress("%s has left the mesh; starting it again as a new host", spec.Name)
+		} else {
+			s.logger.Warn("process ended; starting it again", "process", spec.Name, "error", err, "in", next.wait, "log", log)
+		}
+		if next.tell {
 			s.progress("%s keeps ending (%v) and being started again; its last words, in %s: %s", spec.Name, err, log, last)
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(wait):
+		case <-time.After(next.wait):
 		}
 	}
 }
@@ -93,8 +99,11 @@ func (s supervisor) once(ctx context.Context, spec Spec) (last string, err error
 	if err := child.Err(); err != nil {
 		return log.lastLine(), err
 	}
-	return log.lastLine(), errors.New("exit status 0")
+	return log.lastLine(), errEnded
 }
+
+// errEnded is how a process ended that ended by itself, with nothing to complain of.
+var errEnded = errors.New("exit status 0")
 
 // group is a set of processes that are stopped together. Its methods are called by one goroutine.
 type group struct {

@@ -2,6 +2,7 @@ package launcher
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -25,7 +26,11 @@ type Config struct {
 	DataDir string
 	// HostsPerRuntime is how many hosts each needed ServingRuntime gets.
 	HostsPerRuntime int
-	// GRPCAddress and RESTAddress are those of the first host; host k listens k ports further.
+	// Gateway adds a host without a runtime, which is the first.
+	Gateway bool
+	// Zones are given to the hosts of each runtime in turn; empty for none.
+	Zones []string
+	// GRPCAddress and RESTAddress are those of the first host; the next ones listen on the ports after, as far as they go.
 	GRPCAddress, RESTAddress string
 	// RuntimesDir is searched for runtimes' programs, before PATH; empty for none.
 	RuntimesDir string
@@ -38,8 +43,12 @@ type Config struct {
 	Logger   *slog.Logger
 }
 
-// maxHosts is how many ports lie between the REST and the gRPC listener of neighbours: 8008+25 is 8033.
-const maxHosts = 25
+const (
+	// publicHosts is how many ports lie between the REST and the gRPC listener of the first host: 8008+25 is 8033.
+	publicHosts = 25
+	// maxHosts is far more than one machine has memory for; each takes nine ports.
+	maxHosts = 256
+)
 
 // launcher is the state of one Up, owned by its goroutine.
 type launcher struct {
@@ -77,7 +86,12 @@ func Up(ctx context.Context, config Config) error {
 	}
 	l.progress("controller: reading %s, logs in %s", strings.Join(config.Sources, ", "), l.paths.Logs())
 	l.controller.start(spec)
-	err = l.followPlan(ctx)
+	if config.Gateway {
+		err = l.startGateway()
+	}
+	if err == nil {
+		err = l.followPlan(ctx)
+	}
 	l.progress("stopping")
 	l.hosts.stop()
 	l.runtimes.stop()
@@ -89,6 +103,11 @@ func Up(ctx context.Context, config Config) error {
 func prepare(config Config) (*launcher, error) {
 	if config.HostsPerRuntime < 1 || config.HostsPerRuntime > maxHosts {
 		return nil, fmt.Errorf("--hosts %d: must be 1 to %d", config.HostsPerRuntime, maxHosts)
+	}
+	for _, zone := range config.Zones {
+		if strings.TrimSpace(zone) == "" {
+			return nil, fmt.Errorf("--zones %s: a zone needs a name", strings.Join(config.Zones, ","))
+		}
 	}
 	for _, source := range config.Sources {
 		if _, err := os.Stat(source); err != nil {
@@ -103,7 +122,7 @@ func prepare(config Config) (*launcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := noteSources(lock, config.Sources); err != nil {
+	if err := errors.Join(noteSources(lock, config.Sources), paths.makeMeshKey()); err != nil {
 		lock.Close()
 		return nil, err
 	}

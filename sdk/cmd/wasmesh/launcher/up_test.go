@@ -310,7 +310,8 @@ func TestUpRefusesWhatCannotWork(t *testing.T) {
 	}{
 		{"no such source", func(c *Config) { c.Sources = []string{"no/such/path"} }, []string{"-f", "no/such/path", "no such file"}},
 		{"no hosts", func(c *Config) { c.HostsPerRuntime = 0 }, []string{"--hosts 0"}},
-		{"too many hosts", func(c *Config) { c.HostsPerRuntime = maxHosts + 1 }, []string{"--hosts 26", "25"}},
+		{"too many hosts", func(c *Config) { c.HostsPerRuntime = maxHosts + 1 }, []string{"--hosts 257", "256"}},
+		{"a zone without a name", func(c *Config) { c.Zones = []string{"a", ""} }, []string{"--zones a,"}},
 		{"no port", func(c *Config) { c.GRPCAddress = "localhost" }, []string{"--grpc-address", "localhost"}},
 		{"gRPC port in use", func(c *Config) { c.GRPCAddress = taken }, []string{"--grpc-address", taken, "in use"}},
 		{"REST port in use", func(c *Config) { c.RESTAddress = taken }, []string{"--rest-address", taken, "in use"}},
