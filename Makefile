@@ -69,6 +69,30 @@ TRACE ?= test/bench/eviction/traces/azure-functions-2019-500
 bench-eviction: policies ## replay a trace of requests against the eviction policies (TRACE=DIR); some minutes
 	@go run $(GO_FLAGS) ./test/bench/eviction/cmd/bench-eviction -trace $(TRACE) -modules bin/policies
 
+.PHONY: bench-placement
+bench-placement: policies ## replay a trace on eight hosts and compare where models are placed (TRACE=DIR); some minutes
+	@go run $(GO_FLAGS) ./test/bench/placement/cmd/bench-placement -trace $(TRACE) -modules bin/policies
+
+.PHONY: bench-churn
+bench-churn: build ## ask two hosts for ten times the models that fit, as fast as they answer
+	@go run $(GO_FLAGS) ./test/bench/churn/cmd/bench-churn -bin bin
+
+# One or more of the measurements of test/bench/mesh, separated by commas; all when empty.
+ONLY ?=
+
+.PHONY: bench-mesh
+bench-mesh: build ## what several hosts do to requests: stampede, cold starts, isolation, kill, drain, step (ONLY=a,b)
+	@go run $(GO_FLAGS) ./test/bench/mesh/cmd/bench-mesh -bin bin -only '$(ONLY)'
+
+.PHONY: bench-scale
+bench-scale: ## what 64 hosts with 20,000 copies say to each other
+	@go run $(GO_FLAGS) ./test/bench/scale/cmd/bench-scale
+
+.PHONY: chaos
+chaos: build ## cut a mesh in two for over a minute, in network namespaces of its own (needs root and iproute2)
+	@$(GO_BUILD) -o bin/tools/partition ./test/chaos/cmd/partition
+	@bin/tools/partition -bin bin
+
 .PHONY: clean
 clean: ## remove bin/ and .wasmesh/, never the cache that clones share
 	rm -rf bin .wasmesh

@@ -78,6 +78,8 @@ type model struct {
 	bytes    int64
 	loaded   bool
 	inFlight int
+	// began and ended are of the load.
+	began, ended time.Time
 	// cancel ends the load; done is closed when the load has ended, either way.
 	cancel context.CancelFunc
 	done   chan struct{}

@@ -103,10 +103,11 @@ func (s *Server) bytes(artifact Artifact) int64 {
 
 // load puts a model into memory, or answers the one that is there.
 func (s *Server) load(ctx context.Context, id, path string) (*model, error) {
+	began := time.Now()
 	artifact, broken := readArtifact(path)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	fresh := &model{artifact: artifact, bytes: s.bytes(artifact), cancel: cancel, done: make(chan struct{})}
+	fresh := &model{artifact: artifact, bytes: s.bytes(artifact), began: began, cancel: cancel, done: make(chan struct{})}
 	m, err := s.admit(id, fresh, broken)
 	if err != nil || m != fresh {
 		return m, err
@@ -118,7 +119,7 @@ func (s *Server) load(ctx context.Context, id, path string) (*model, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m.loaded = true
+	m.loaded, m.ended = true, time.Now()
 	s.calls.LoadsDone++
 	s.changed.Broadcast()
 	return m, nil

@@ -52,6 +52,27 @@ func (s *Server) Loaded() []string {
 	return ids
 }
 
+// LoadSpan answers when the load of a model in memory began and ended; ok is false when it is not in memory.
+func (s *Server) LoadSpan(modelID string) (began, ended time.Time, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.models[modelID]
+	if m == nil || !m.loaded {
+		return time.Time{}, time.Time{}, false
+	}
+	return m.began, m.ended, true
+}
+
+// InFlight is how many requests are in the server.
+func (s *Server) InFlight() (requests int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range s.models {
+		requests += m.inFlight
+	}
+	return requests
+}
+
 // FailNextLoad makes one coming load fail with err, a gRPC status error; further calls queue further failures. The
 // artifact is not looked at.
 func (s *Server) FailNextLoad(err error) {
