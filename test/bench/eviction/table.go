@@ -17,9 +17,6 @@ func Policies() []string { return []string{"lru", "gdsf", "cost-aware"} }
 // Capacities in percent of what all models of a trace take.
 func Capacities() []int64 { return []int64{5, 10, 20, 40} }
 
-// Open makes the ranker of a policy; close ends its use. Each replay opens its own.
-type Open func(ctx context.Context, policy string) (rank Ranker, close func(), err error)
-
 // Row is what was measured at one capacity.
 type Row struct {
 	Percent int64

@@ -3,13 +3,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime"
 
 	"github.com/wasmesh/wasmesh/test/bench/eviction"
@@ -23,9 +20,9 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	open := openModule(*modules)
+	open := eviction.OpenModules(*modules)
 	if *builtIn {
-		open = openBuiltIn
+		open = eviction.OpenBuiltIn
 	}
 	if err := run(ctx, *trace, open); err != nil {
 		fmt.Fprintln(os.Stderr, "bench-eviction:", err)
@@ -43,27 +40,4 @@ func run(ctx context.Context, path string, open eviction.Open) error {
 		return err
 	}
 	return eviction.Print(os.Stdout, trace, rows)
-}
-
-func openBuiltIn(_ context.Context, policy string) (eviction.Ranker, func(), error) {
-	rank, err := eviction.BuiltIn(policy)
-	return rank, func() {}, err
-}
-
-func openModule(dir string) eviction.Open {
-	return func(ctx context.Context, policy string) (eviction.Ranker, func(), error) {
-		path := filepath.Join(dir, "evict-"+policy+".wasm")
-		wasm, err := os.ReadFile(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, nil, fmt.Errorf("%w: run `make policies` first", err)
-		}
-		if err != nil {
-			return nil, nil, err
-		}
-		module, err := eviction.NewModule(ctx, path, wasm)
-		if err != nil {
-			return nil, nil, err
-		}
-		return module.Ranker(), module.Close, nil
-	}
 }
