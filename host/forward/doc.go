@@ -1,4 +1,4 @@
-// Package forward sends a request to an inference server and brings its answer back, byte for byte.
+// Package forward sends a request to an inference server, or to the host that has one, and brings its answer back, byte for byte.
 //
 // It speaks gRPC's wire format over HTTP/2 and treats every call as two streams of opaque bytes: unary is not special.
 // Of a request it reads the five-byte prefixes of the messages, to enforce the size limit and to write the concrete
@@ -7,6 +7,10 @@
 //
 // Back-pressure is HTTP/2's own, end to end. The transport is Go's net/http and not grpc-go, because grpc-go hands a
 // proxy no byte of a message before all of it is in memory: three hundred callers with 8 MiB each would be 2.4 GiB.
+//
+// Another host takes requests like a model server, with two differences: the messages pass as they are, since it is that
+// host which writes the model id, and where the request waits there, or is longer than what is kept of it, the body stays
+// behind until the host asks for it, so that the whole can still go elsewhere (hold.go).
 //
 // Failures are typed by what a caller may do next: Unsent (the application cannot have seen any of it), Interrupted
 // (it may have), RequestError (the request itself is at fault).

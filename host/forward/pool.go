@@ -22,6 +22,10 @@ const (
 	streamsPerConn = 64
 	// dialTimeout is for a server on this machine or in this pod network.
 	dialTimeout = 5 * time.Second
+	// unsettledStreams is how many calls a connection gets before the server has said how many it takes. net/http would not
+	// notice that it takes more for a call that waits for its turn, nor let any other by: one of a burst of requests that wait
+	// for a load would hold up all that come after it.
+	unsettledStreams = 100
 	// streamWindow is what the server may send on one call ahead of the reader, plenty within a machine. connWindow is
 	// large enough for a thousand callers that do not read at all without holding up the others.
 	streamWindow = 64 << 10
@@ -46,10 +50,11 @@ type pool struct {
 	conns []*conn
 	// held are the calls that wait at a peer.
 	held map[*hold]struct{}
-	// dialing is closed when the dial under way has ended, and hangUp ends it; nil when none is.
-	dialing chan struct{}
-	hangUp  context.CancelFunc
-	closed  bool
+	// hangUp ends the dial under way; nil when none is.
+	hangUp context.CancelFunc
+	closed bool
+	// changed is closed, and replaced, when those that wait for a connection should look again.
+	changed chan struct{}
 }
 
 // conn is one HTTP/2 connection. The fields are guarded by the pool's mu.
@@ -59,6 +64,8 @@ type conn struct {
 	// queue of a server that may be dead.
 	heard *atomic.Bool
 	calls int
+	// settled is set when the server has said that it takes more than unsettledStreams.
+	settled bool
 	// retired is set when the connection takes no more calls; the last one closes it.
 	retired bool
 }
@@ -80,6 +87,7 @@ func newPool(target Target) *pool {
 		address: address,
 		peer:    target.Peer,
 		held:    make(map[*hold]struct{}),
+		changed: make(chan struct{}),
 		transport: &http.Transport{
 			Protocols:          &protocols,
 			DisableCompression: true,
@@ -108,57 +116,86 @@ func (p *pool) take(ctx context.Context) (*conn, error) {
 			return nil, errPoolClosed
 		}
 		best := p.leastBusy()
-		if best != nil && (best.calls < streamsPerConn || len(p.conns) >= maxConns || p.dialing != nil) {
+		mayDial := p.hangUp == nil && len(p.conns) < maxConns
+		if best != nil && (best.calls < streamsPerConn || !mayDial) {
 			best.calls++
 			p.mu.Unlock()
 			return best, nil
 		}
-		wait := p.dialing
-		if wait == nil {
+		if mayDial {
 			dialing, cancel := context.WithTimeout(ctx, dialTimeout)
-			p.dialing, p.hangUp = make(chan struct{}), cancel
+			p.hangUp = cancel
 			p.mu.Unlock()
 			return p.dial(dialing)
 		}
+		changed := p.changed
 		p.mu.Unlock()
 		select {
-		case <-wait:
+		case <-changed:
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
 	}
 }
 
-// leastBusy forgets connections that are closed and returns the one with the fewest calls, or nil.
-func (p *pool) leastBusy() *conn {
+// leastBusy forgets connections that are closed and returns the one with the fewest calls that takes another, or nil.
+func (p *pool) leastBusy() (best *conn) {
 	p.conns = slices.DeleteFunc(p.conns, func(c *conn) bool { return c.Err() != nil })
-	if len(p.conns) == 0 {
-		return nil
+	for _, c := range p.conns {
+		if (c.settled || c.calls < unsettledStreams) && (best == nil || c.calls < best.calls) {
+			best = c
+		}
 	}
-	return slices.MinFunc(p.conns, func(a, b *conn) int { return a.calls - b.calls })
+	return best
 }
 
-// dial opens a connection for the caller, who has set p.dialing and p.hangUp.
+// wake has those that wait for a connection look again. p.mu is held.
+func (p *pool) wake() {
+	close(p.changed)
+	p.changed = make(chan struct{})
+}
+
+// dial opens a connection for the caller, who has set p.hangUp.
 func (p *pool) dial(ctx context.Context) (*conn, error) {
 	heard := new(atomic.Bool)
 	// The transport wants a host and port; DialContext knows better.
 	client, err := p.transport.NewClientConn(context.WithValue(ctx, heardKey{}, heard), "http", "model-server:80")
+	c := &conn{ClientConn: client, heard: heard, calls: 1}
+	if err = p.dialled(c, err); err != nil {
+		return nil, err
+	}
+	client.SetStateHook(func(*http.ClientConn) { p.settle(c) })
+	return c, nil
+}
 
+// dialled takes the connection in, unless err says that there is none.
+func (p *pool) dialled(c *conn, err error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	close(p.dialing)
 	p.hangUp()
-	p.dialing, p.hangUp = nil, nil
+	p.hangUp = nil
+	p.wake()
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", p.address, err)
+		return fmt.Errorf("connect to %s: %w", p.address, err)
 	}
 	if p.closed {
-		client.Close()
-		return nil, errPoolClosed
+		c.Close()
+		return errPoolClosed
 	}
-	c := &conn{ClientConn: client, heard: heard, calls: 1}
 	p.conns = append(p.conns, c)
-	return c, nil
+	return nil
+}
+
+// settle looks whether the server has said how many calls it takes, on every change of the connection until it has.
+func (p *pool) settle(c *conn) {
+	if c.Available() <= unsettledStreams {
+		return
+	}
+	c.SetStateHook(nil)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c.settled = true
+	p.wake()
 }
 
 // heardKey carries a conn's heard to the dialer.
@@ -183,6 +220,9 @@ func (p *pool) give(c *conn) {
 	p.mu.Lock()
 	c.calls--
 	last := c.retired && c.calls == 0
+	if c.calls == unsettledStreams-1 && !c.settled {
+		p.wake()
+	}
 	p.mu.Unlock()
 	if last {
 		c.Close()
@@ -226,6 +266,7 @@ func (p *pool) forget() {
 		}
 	}
 	p.conns = nil
+	p.wake()
 	if p.hangUp != nil {
 		p.hangUp()
 	}
@@ -243,7 +284,7 @@ func (p *pool) idle() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	busy := slices.ContainsFunc(p.conns, func(c *conn) bool { return c.calls > 0 })
-	return !busy && p.dialing == nil
+	return !busy && p.hangUp == nil
 }
 
 // close ends every connection; calls on them are interrupted.
@@ -252,6 +293,7 @@ func (p *pool) close() {
 	p.closed = true
 	conns := p.conns
 	p.conns = nil
+	p.wake()
 	p.mu.Unlock()
 	for _, c := range conns {
 		c.Close()

@@ -166,7 +166,12 @@ func (s *Server) leaseHere(ctx context.Context, r *http.Request, p *proxied) (Le
 		return nil, &route.NotHere{Reason: route.Refused, Err: full}
 	}
 	defer s.budget.Give(cost)
-	return s.peers.Here.Join(ctx, p.modelID)
+	lease, err := s.peers.Here.Join(ctx, p.modelID)
+	if final, ok := errors.AsType[*route.Error](err); ok && final.Outcome != route.DeadlineExceeded && final.Outcome != route.Cancelled {
+		// It concerns this host; another may serve the request.
+		err = &route.NotHere{Reason: route.Refused, Err: final}
+	}
+	return lease, err
 }
 
 // suspected has this host's model server asked whether it lives if nothing of the request reached it. Then the request can

@@ -82,7 +82,7 @@ type Here interface {
 	// TryAcquire takes a lease if the model is loaded and takes another request. It never waits.
 	TryAcquire(modelID string) (Lease, error)
 	// Join takes a lease, waiting within ctx if the model is queued, being loaded or full. It never has one loaded. Other
-	// errors are the context's.
+	// errors are *route.Error, or the context's.
 	Join(ctx context.Context, modelID string) (Lease, error)
 	// Forgot and Suspect are those of Models.
 	Forgot(ctx context.Context, modelID string) bool

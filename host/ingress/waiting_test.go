@@ -198,7 +198,7 @@ func TestWaitingRequestsDoNotHoldUpOthersOnTheirConnection(t *testing.T) {
 }
 
 func TestWaitingBudget(t *testing.T) {
-	m := newMesh(t, Config{WaitingBytes: 200_000}, sink(t))
+	m := newMesh(t, Config{WaitingBytes: 250_000}, sink(t))
 	m.copies.loaded.Store(false)
 	loaded := make(chan struct{})
 	arrived := make(chan struct{}, 10)
@@ -216,7 +216,7 @@ func TestWaitingBudget(t *testing.T) {
 	_, err := m.infer.ModelInfer(t.Context(), large)
 	got := status.Convert(err)
 	used := m.budget.Used()
-	if got.Code() != codes.ResourceExhausted || !strings.Contains(got.Message(), fmt.Sprintf("%d of 200000 are in use", used)) {
+	if got.Code() != codes.ResourceExhausted || !strings.Contains(got.Message(), fmt.Sprintf("%d of 250000 are in use", used)) {
 		t.Errorf("got %v with %d in use", got, used)
 	}
 	// A small request holds no window: it has been read to its end.
