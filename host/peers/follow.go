@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"net"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -22,6 +25,10 @@ const (
 	// seeds.
 	firstRetry = 50 * time.Millisecond
 	lastRetry  = time.Second
+	// dialTimeout is for the connection alone.
+	dialTimeout = time.Second
+	// maxAttempts are made at once, so that a host that joins many is not late for all of them.
+	maxAttempts = 8
 )
 
 var (
@@ -39,7 +46,11 @@ func (p *Peers) follow(ctx context.Context, h *host) {
 		var err error
 		var stood bool
 		if address != "" {
-			stood, err = p.attempt(ctx, h, address)
+			select {
+			case p.attempts <- struct{}{}:
+				stood, err = p.attempt(ctx, h, address)
+			case <-ctx.Done():
+			}
 		}
 		switch {
 		case ctx.Err() != nil:
@@ -54,6 +65,8 @@ func (p *Peers) follow(ctx context.Context, h *host) {
 		default:
 			wait = min(max(2*wait, firstRetry), lastRetry)
 		}
+		// Those that lost each other at one moment do not all come back at one.
+		wait = wait/2 + rand.N(wait/2)
 		select {
 		case <-h.wake:
 		case <-time.After(wait):
@@ -62,27 +75,32 @@ func (p *Peers) follow(ctx context.Context, h *host) {
 	}
 }
 
-// attempt connects to the host and follows it until that ends; stood says that it was live.
+// attempt connects to the host and follows it until that ends; stood says that it was live. It gives back the slot that the
+// caller has taken of attempts, when the host is live or the attempt has failed.
 func (p *Peers) attempt(ctx context.Context, h *host, address string) (stood bool, err error) {
 	conn, err := p.connect(address)
 	if err != nil {
+		<-p.attempts
 		return false, err
 	}
 	defer conn.Close()
 	ctx, breakOff := context.WithCancelCause(ctx)
 	defer breakOff(nil)
 	in := &intake{peers: p, host: h, address: address, attempt: &attempt{conn: conn, breakOff: breakOff}}
+	in.settled = sync.OnceFunc(func() { <-p.attempts })
+	defer in.settled()
 	p.mu.Lock()
 	h.attempt = in.attempt
 	p.mu.Unlock()
-	err = link.Follow(ctx, peerv1.NewPeerServiceClient(conn), p.links.Hello(), in, p.metrics.meter())
+	follower := link.Follower{Hello: p.links.Hello(), Meter: p.metrics.meter(), Stalled: p.stalled}
+	err = follower.Follow(ctx, peerv1.NewPeerServiceClient(conn), in)
 	p.lost(h, in, err)
 	return in.live, err
 }
 
 func (p *Peers) connect(address string) (*grpc.ClientConn, error) {
 	conn, err := grpc.NewClient("passthrough:///"+address,
-		grpc.WithContextDialer(p.config.Dial), grpc.WithNoProxy(),
+		grpc.WithContextDialer(p.dial), grpc.WithNoProxy(),
 		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithPerRPCCredentials(credentials(p.token)),
 		grpc.WithReadBufferSize(bufferSize), grpc.WithWriteBufferSize(bufferSize), grpc.WithSharedWriteBuffer(true),
 		grpc.WithInitialWindowSize(streamWindow), grpc.WithInitialConnWindowSize(connectionWindow),
@@ -93,6 +111,13 @@ func (p *Peers) connect(address string) (*grpc.ClientConn, error) {
 		return nil, fmt.Errorf("connect to %s: %w", address, err)
 	}
 	return conn, nil
+}
+
+// dial gives up soon on an address where nobody is: a host that is only busy has a kernel that takes the connection.
+func (p *Peers) dial(ctx context.Context, address string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	return p.config.Dial(ctx, address)
 }
 
 // gone makes a call that ended because the link did say what it is: the host is not there, and not that the caller gave up.
@@ -138,6 +163,7 @@ type intake struct {
 	host    *host
 	address string
 	attempt *attempt
+	settled func() // gives back the slot of attempts
 	live    bool
 }
 
@@ -192,6 +218,7 @@ func (in *intake) Replace(entries []residency.Entry, failures []link.Failure, st
 	}
 	first := !in.live
 	in.live = true
+	in.settled()
 	if first {
 		p.mu.Lock()
 		if !in.attempt.replaced {

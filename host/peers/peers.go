@@ -31,6 +31,11 @@ const (
 	refresh = 100 * time.Millisecond
 	// housekeeping is how often, in refreshes, it is looked whether somebody has been absent for long.
 	housekeeping = 10
+	// late is a refresh that took too long to come for the machine not to be overloaded. What is heard passes through
+	// several goroutines, each of which waits as long for its turn.
+	late = 2 * refresh
+	// asking is how often, in refreshes, others are asked about followers that are not known.
+	asking = 3
 )
 
 // Peers is this host's part of the mesh. Make it with New, and Run it.
@@ -46,6 +51,11 @@ type Peers struct {
 	gossip    *gossip.Gossip
 	notifier  *notifier
 	failures  *lru.Cache[failureKey, *syncv1.Failure]
+
+	// ticked and wasLate are when the last refresh was, and the last late one, in nanoseconds.
+	ticked, wasLate atomic.Int64
+	// attempts are the links that are being made.
+	attempts chan struct{}
 
 	// ctx ends, and wg is waited for, when Run returns.
 	ctx    context.Context
@@ -101,7 +111,7 @@ func New(config Config, deps Deps) (*Peers, error) {
 	p := &Peers{
 		config: config, deps: deps, log: deps.Logger, metrics: metrics, failures: failures,
 		token: tokenOf(config.Key, config.Mesh, config.Namespace), publisher: link.NewPublisher(), notifier: newNotifier(),
-		superseded: make(chan error, 1), synced: make(chan struct{}),
+		attempts: make(chan struct{}, maxAttempts), superseded: make(chan error, 1), synced: make(chan struct{}),
 		hosts: map[string]*host{}, seeds: newSeeds(), table: residency.NewTable(),
 	}
 	if p.config.Dial == nil {
@@ -248,13 +258,21 @@ func (p *Peers) keepHouse(ctx context.Context) {
 	for n := 1; ; n++ {
 		select {
 		case <-ticks.C:
+			p.tick(time.Now())
 			p.mu.Lock()
 			if n%housekeeping == 0 {
 				p.forgetAbsent(time.Now())
 			} else if p.stale {
 				p.rebuild()
 			}
+			ask := ""
+			if n%asking == 0 {
+				ask = p.toAsk()
+			}
 			p.mu.Unlock()
+			if ask != "" {
+				p.wg.Go(func() { p.askAround(ask) })
+			}
 			if n%housekeeping == 0 {
 				p.save()
 			}
@@ -265,6 +283,26 @@ func (p *Peers) keepHouse(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// tick is told that a refresh has come, and notes if that took long.
+func (p *Peers) tick(now time.Time) {
+	if last := p.ticked.Swap(now.UnixNano()); last != 0 && now.UnixNano()-last > int64(late) {
+		p.wasLate.Store(now.UnixNano())
+	}
+}
+
+// stalled reports whether this host did not get to run for a while, just now or until just before.
+func (p *Peers) stalled() bool {
+	now := time.Now().UnixNano()
+	return now-p.ticked.Load() > int64(late) || now-p.wasLate.Load() < int64(link.Silence)
+}
+
+// askAround exchanges what is known with somebody who is already known.
+func (p *Peers) askAround(address string) {
+	if err := p.gossip.Join(address); err != nil {
+		p.log.Debug("asking about a follower", "of", address, "error", err)
 	}
 }
 

@@ -27,6 +27,10 @@ const (
 	// maxAddresses of a name that stands for many.
 	maxAddresses = 64
 	lookupTime   = 2 * time.Second
+	// maxStrangers are asked about at once, each maxAsked times. Gossip reaches nearly everybody in a few rounds, and the
+	// rest when lists are exchanged the next time, which may be half a minute; somebody who is linked to should not wait.
+	maxStrangers = 64
+	maxAsked     = 5
 
 	savedFile = "peers.pb"
 )
@@ -41,9 +45,14 @@ type seeds struct {
 	joins map[string]bool
 	wake  chan struct{}
 	over  bool // this host has left
+	// strangers follow this host and are known to others, but gossip has not come through yet: how often others are
+	// still to be asked about them.
+	strangers map[string]int
 }
 
-func newSeeds() seeds { return seeds{joins: map[string]bool{}, wake: make(chan struct{}, 1)} }
+func newSeeds() seeds {
+	return seeds{joins: map[string]bool{}, wake: make(chan struct{}, 1), strangers: map[string]int{}}
+}
 
 // attempted: all that were told have been tried, and somebody did tell.
 func (s *seeds) attempted() bool {
@@ -85,6 +94,33 @@ func (p *Peers) SetSeeds(told []Seed) {
 	p.rebuild()
 	p.mu.Unlock()
 	p.seedsNow()
+}
+
+// meetStranger is told of a follower that is not known. Under mu.
+func (p *Peers) meetStranger(id string) {
+	if _, asked := p.seeds.strangers[id]; !asked && len(p.seeds.strangers) < maxStrangers {
+		p.seeds.strangers[id] = maxAsked
+	}
+}
+
+// toAsk is the gossip of somebody who may know the strangers there are; empty when there are none. Under mu.
+func (p *Peers) toAsk() string {
+	for id, left := range p.seeds.strangers {
+		if h := p.hosts[id]; h != nil && h.listed || left == 0 {
+			delete(p.seeds.strangers, id)
+			continue
+		}
+		p.seeds.strangers[id]--
+	}
+	if len(p.seeds.strangers) == 0 || p.seeds.over {
+		return ""
+	}
+	for _, h := range p.hosts { // in no order: another one each time
+		if h.listed && h.live {
+			return h.node.GossipAddress
+		}
+	}
+	return ""
 }
 
 func (p *Peers) seedsNow() {

@@ -80,6 +80,9 @@ func (p *Peers) admit(hello *peerv1.LinkHello) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	h := p.hosts[hello.GetHostId()]
+	if h == nil || !h.listed && h.seed == "" {
+		p.meetStranger(hello.GetHostId())
+	}
 	if h == nil {
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -45,30 +46,81 @@ var ErrSilent = errors.New("the host is silent")
 
 type clientStream = grpc.BidiStreamingClient[peerv1.LinkRequest, peerv1.LinkResponse]
 
+// Follower is how this host follows others.
+type Follower struct {
+	Hello *peerv1.LinkHello
+	Meter Meter
+	// Stalled reports whether this host itself did not get to run just now. Then that it heard nothing says nothing, and
+	// it goes on listening; or else a busy machine would take everybody for dead, and be busy with connecting to all again.
+	Stalled func() bool
+}
+
+// maxStalls is how often in a row silence is put down to this host itself.
+const maxStalls = 8
+
 // Follow greets a host, and takes in what it says until the stream ends, which it does with an error, always.
-func Follow(ctx context.Context, client peerv1.PeerServiceClient, hello *peerv1.LinkHello, sink Sink, meter Meter) error {
+func (f Follower) Follow(ctx context.Context, client peerv1.PeerServiceClient, sink Sink) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	// The connection is part of the silence: a host that does not answer is not there.
-	watch := time.AfterFunc(Silence, func() { cancel(ErrSilent) })
-	defer watch.Stop()
+	w := &watch{stalled: f.Stalled, silent: func() { cancel(ErrSilent) }}
+	w.start()
+	defer w.stop()
 	stream, err := client.Link(ctx)
 	if err != nil {
 		return ended(ctx, err)
 	}
-	s := &session{sink: sink, meter: meter, resync: make(chan struct{}, 1)}
+	s := &session{sink: sink, meter: f.Meter, resync: make(chan struct{}, 1)}
 	spoken := make(chan struct{})
 	go func() {
 		defer close(spoken)
-		if err := s.speak(ctx, stream, hello); err != nil && err != io.EOF {
+		if err := s.speak(ctx, stream, f.Hello); err != nil && err != io.EOF {
 			cancel(err) // io.EOF: the stream has ended, and listen knows why
 		}
 	}()
-	err = s.listen(stream, watch)
-	err = ended(ctx, err)
+	err = ended(ctx, s.listen(stream, w.heard))
 	cancel(err)
 	<-spoken
 	return err
+}
+
+// watch calls silent when nothing was heard for too long.
+type watch struct {
+	stalled func() bool
+	silent  func()
+
+	mu     sync.Mutex
+	timer  *time.Timer
+	stalls int
+}
+
+func (w *watch) start() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.timer = time.AfterFunc(Patience, w.fire)
+}
+
+func (w *watch) heard() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stalls = 0
+	w.timer.Reset(Silence)
+}
+
+func (w *watch) stop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.timer.Stop()
+}
+
+func (w *watch) fire() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.stalls < maxStalls && w.stalled() {
+		w.stalls++
+		w.timer.Reset(Silence)
+		return
+	}
+	w.silent()
 }
 
 // ended answers why a stream ended: a cause of ours is more than what grpc makes of it.
@@ -107,7 +159,7 @@ const (
 // speak says hello, that somebody listens, and asks for snapshots.
 func (s *session) speak(ctx context.Context, stream clientStream, hello *peerv1.LinkHello) error {
 	message := &peerv1.LinkRequest{Message: &peerv1.LinkRequest_Hello{Hello: hello}}
-	ticks := time.NewTicker(Beat)
+	ticks := time.NewTicker(listening)
 	defer ticks.Stop()
 	for {
 		if err := stream.Send(message); err != nil {
@@ -125,7 +177,7 @@ func (s *session) speak(ctx context.Context, stream clientStream, hello *peerv1.
 	}
 }
 
-func (s *session) listen(stream clientStream, watch *time.Timer) error {
+func (s *session) listen(stream clientStream, heard func()) error {
 	for {
 		message, err := stream.Recv()
 		if err != nil {
@@ -134,7 +186,7 @@ func (s *session) listen(stream clientStream, watch *time.Timer) error {
 			}
 			return err
 		}
-		watch.Reset(Silence)
+		heard()
 		s.meter.Message(In, proto.Size(message))
 		if err := s.take(message); err != nil {
 			var refused *RefusedError

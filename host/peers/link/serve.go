@@ -17,10 +17,17 @@ import (
 )
 
 const (
-	// Beat is how often either side says that it lives.
+	// Beat is how often a host says to its followers that it lives.
 	Beat = 500 * time.Millisecond
-	// Silence is when the other side is taken for dead: two beats missed, and half of one for a busy machine.
+	// Silence is when a host is taken for dead: two beats missed, and half of one for a busy machine.
 	Silence = 2*Beat + Beat/2
+	// Patience is how long a host may take to answer at all. It is not live before, so nothing depends on it; and where
+	// many hosts start at once on few processors, giving up early would make it all begin again.
+	Patience = 4 * time.Second
+	// listening is how often a follower says that it is still there, and deserted when it is taken not to be. Whether it is
+	// alive its own host's word decides, not this: here a stream is cleared away that nobody reads.
+	listening = 2 * time.Second
+	deserted  = 3 * listening
 )
 
 // Direction of messages.
@@ -82,7 +89,7 @@ type Stream = grpc.BidiStreamingServer[peerv1.LinkRequest, peerv1.LinkResponse]
 // Serve is the handler of PeerService.Link, until the end of ctx at most. That it returns nil says that this host leaves.
 func (s *Server) Serve(ctx context.Context, stream Stream) error {
 	l := s.listen(stream)
-	silent := time.NewTimer(Silence)
+	silent := time.NewTimer(Patience)
 	defer silent.Stop()
 	select {
 	case hello := <-l.hello:
@@ -196,7 +203,7 @@ func (f *follower) run(ctx context.Context, l *listener) error {
 		case <-l.resync:
 			f.snapshot = true
 		case <-beat.C:
-			if time.Since(time.Unix(0, l.heard.Load())) > Silence {
+			if time.Since(time.Unix(0, l.heard.Load())) > deserted {
 				return status.Error(codes.DeadlineExceeded, "the follower is silent")
 			}
 			if err := f.beat(); err != nil {
