@@ -81,9 +81,9 @@ func (m *Machine) demandOf(event PlaceAsked) demand {
 		}
 	}
 	switch d.purpose {
-	case policyabi.PurposeDrain, policyabi.PurposeRebalance:
+	case policyabi.PurposeDrain:
 		d.exclude = append(d.exclude, event.Asker) // Elsewhere, whether it says so or not.
-	case policyabi.PurposeMiss, policyabi.PurposeScale, policyabi.PurposeMinCopies:
+	case policyabi.PurposeMiss, policyabi.PurposeScale, policyabi.PurposeMinCopies, policyabi.PurposeRebalance:
 	default:
 		d.purpose = policyabi.PurposeBackground
 	}

@@ -69,8 +69,8 @@ const (
 	distrust = 5 * time.Second
 	// useTTL is how long a report of use counts. Copies that are busy report four times a second, others once.
 	useTTL = 5 * time.Second
-	// settling is how long a model of which no copy is left is left to the host that comes first for it, which loads it in
-	// the background if it has room, before its min-copies are placed.
+	// settling is how long a model of which no copy is left is left to the host that comes first for it, which asks for it in
+	// its turn, before its min-copies are placed.
 	settling = time.Second
 	// retryScale and retryBackground are the first pauses after a load that nobody waits for was refused. They double, up
 	// to the maximum, until one is granted or the mesh changes.
@@ -81,6 +81,9 @@ const (
 	// rest is for how long a host that refused a load that nobody waits for is offered no other. Hosts start only so many of
 	// them at once: when their memory is free, they may take the next one soon.
 	rest = 200 * time.Millisecond
+	// busyPatience is for how long a load that nobody waits for is kept for the host that the policy chose, while that is
+	// busy with others; then the next in order is asked.
+	busyPatience = 2 * time.Second
 	// retryBusy is what an ask is told when too many wait, and retryMesh when hosts are leaving, starting or unreachable.
 	retryBusy = 100 * time.Millisecond
 	retryMesh = 500 * time.Millisecond

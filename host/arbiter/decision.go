@@ -8,6 +8,7 @@ import (
 	"github.com/wasmesh/wasmesh/host/modelcache"
 	"github.com/wasmesh/wasmesh/host/peers/residency"
 	"github.com/wasmesh/wasmesh/host/placement"
+	"github.com/wasmesh/wasmesh/sdk/policyabi"
 	peerv1 "github.com/wasmesh/wasmesh/sdk/proto/peer/v1"
 	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
 )
@@ -22,6 +23,8 @@ type decision struct {
 	refusals   []refusal
 	// unsure are hosts whose figures said that the model fits and that said otherwise: it is not expected of them again.
 	unsure []string
+	// unready are hosts whose runtime is not: who waits does so there if there is no other.
+	unready []string
 
 	// hook is the number of the last ranking. The rest is the Reserve that is out.
 	hook               uint64
@@ -75,8 +78,26 @@ func (m *Machine) advance(mo *model) {
 			}
 		}
 	}
+	if m.awaitRuntime(mo) {
+		return
+	}
 	unplaced := m.unplaced(mo, d, c)
 	m.finish(mo, Result{Unplaced: &unplaced})
+}
+
+// awaitRuntime has a host take the model on for who waits although its runtime is not ready; false when there is none.
+func (m *Machine) awaitRuntime(mo *model) bool {
+	d := mo.decision
+	for len(d.unready) > 0 {
+		host := d.unready[0]
+		d.unready = d.unready[1:]
+		if h := m.step.view.Find(host); h != nil && h.Live && !h.Draining && !h.RuntimeReady {
+			d.round = Rounds
+			m.reserve(mo, host)
+			return true
+		}
+	}
+	return false
 }
 
 // rank has the place hook put the able hosts in order. Hosts that had better not are left out at first.
@@ -150,6 +171,9 @@ func (m *Machine) granted(mo *model, event Reserved) {
 	m.count.Placed++
 	if member := m.step.view.Find(d.host); member != nil {
 		h := m.hosts.of(member)
+		if !placement.Waits(d.purpose) {
+			h.busy = time.Time{}
+		}
 		if event.State == residency.Loaded {
 			h.withdraw(d.reserve)
 		} else {
@@ -191,17 +215,40 @@ func (m *Machine) turnedDown(mo *model, r refusal) {
 	if d.hook != 0 {
 		m.emit(Note{Decision: d.hook, Effect: "refused by " + r.host + ": " + r.message})
 	}
-	noRoom, waits := r.reason == peerv1.UnplacedReason_UNPLACED_REASON_NO_ROOM, placement.Waits(d.purpose)
+	busy, waits := r.reason == peerv1.UnplacedReason_UNPLACED_REASON_BUSY, placement.Waits(d.purpose)
+	noRoom := busy || r.reason == peerv1.UnplacedReason_UNPLACED_REASON_NO_ROOM
+	if r.reason == peerv1.UnplacedReason_UNPLACED_REASON_NO_HOST && d.purpose == policyabi.PurposeMiss && !d.final {
+		d.unready = append(d.unready, r.host)
+	}
 	if noRoom && waits && d.expectsFree && !d.final {
 		d.unsure = append(d.unsure, r.host)
 	} else {
 		d.refusals = append(d.refusals, r)
 	}
-	if noRoom && !waits {
+	if noRoom && !waits && d.want != wantNone {
 		m.hosts.named(r.host).full = m.step.now.Add(rest)
 	}
 	d.reserve, d.host = 0, ""
+	// One that has yet to hear of a new model is as good as busy.
+	behind := busy || r.reason == peerv1.UnplacedReason_UNPLACED_REASON_STALE
+	if behind && !waits && d.want == wantNone && !m.overdue(r.host) {
+		m.finish(mo, Result{Unplaced: &Unplaced{
+			Reason: peerv1.UnplacedReason_UNPLACED_REASON_BUSY, RetryAfter: rest,
+			Message: fmt.Sprintf("host %s is to take model %s and cannot yet: %s", r.host, mo.id, r.message),
+		}})
+		return
+	}
 	m.advance(mo)
+}
+
+// overdue reports whether a host that is busy has been so for too long.
+func (m *Machine) overdue(host string) bool {
+	h := m.hosts.named(host)
+	if h.busy.IsZero() || m.step.now.Sub(h.busyAt) > busyPatience {
+		h.busy = m.step.now
+	}
+	h.busyAt = m.step.now
+	return m.step.now.Sub(h.busy) >= busyPatience
 }
 
 // abandonLost gives up on hosts that have gone or leave while they were being asked, in the order of asking.

@@ -28,6 +28,9 @@ type host struct {
 	distrust time.Time
 	// full: it refused a load that nobody waits for, and is offered none until then.
 	full time.Time
+	// busy is since when it has refused such loads only for having too many under way, busyAt when it last did; zero when it
+	// has not.
+	busy, busyAt time.Time
 }
 
 // promise is a Reserve of which the host's figures do not tell yet.

@@ -2,6 +2,7 @@ package arbiter
 
 import (
 	"math"
+	"slices"
 
 	"github.com/wasmesh/wasmesh/host/members"
 	"github.com/wasmesh/wasmesh/host/modelcache"
@@ -85,7 +86,7 @@ func (m *Machine) rows(mo *model, d *decision, c census, strict bool) (rows []pl
 		row := m.row(member, mo)
 		row.HasCopy = c.on(member.ID) != nil || member.ID == c.leaving
 		row.Excluded = !d.accepts(member.ID) || d.out(member.ID) || c.failureOn(member.ID) != nil ||
-			d.want == wantSecond && !hasReserve(row, d.need.memory) || !placement.Waits(d.purpose) && m.isFull(member)
+			d.want == wantSecond && !hasReserve(row, d.need.memory) || d.want != wantNone && !placement.Waits(d.purpose) && m.isFull(member)
 		if strict && !row.Excluded && !row.HasCopy && !row.Draining && m.reluctant(member, row, d, c) {
 			row.Excluded, soft = true, true
 		}
@@ -126,10 +127,18 @@ func (m *Machine) reluctant(member *members.Member, row placement.Host, d *decis
 	if m.step.now.Before(m.hosts.of(member).distrust) || !member.RuntimeReady {
 		return true
 	}
-	if member.Warming && !placement.Waits(d.purpose) && row.LoadsQueued+row.LoadsRunning >= warmingLoads {
+	if member.Warming && !placement.Waits(d.purpose) && m.settled() && row.LoadsQueued+row.LoadsRunning >= warmingLoads {
 		return true
 	}
 	return d.want == wantSecond && c.inZone(member.Zone)
+}
+
+// settled reports whether some host of the View is beyond its beginnings. While none is, a joining host has no others to keep
+// pace with.
+func (m *Machine) settled() bool {
+	return slices.ContainsFunc(m.step.view.All(), func(h members.Member) bool {
+		return h.Live && !h.Gateway && !h.Draining && !h.Warming
+	})
 }
 
 // inZone reports whether there is a copy in this zone; a host without zone is in none.

@@ -86,7 +86,7 @@ type fixture struct {
 	stop     func()
 }
 
-func start(t *testing.T, dir string, withController bool) *fixture {
+func start(t *testing.T, dir string, withController bool, change ...func(*Config)) *fixture {
 	t.Helper()
 	f := &fixture{script: &script{streams: make(chan *scriptStream)}}
 	reporter := NewReporter()
@@ -95,6 +95,9 @@ func start(t *testing.T, dir string, withController bool) *fixture {
 	config := Config{
 		Hello:    &syncv1.Hello{Namespace: "default", HostId: "mlserver-0", Epoch: 3},
 		Policies: f.policies, StateDir: dir, Logger: slog.New(slog.DiscardHandler),
+	}
+	for _, f := range change {
+		f(&config)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var closers []func()

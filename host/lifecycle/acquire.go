@@ -254,9 +254,41 @@ func (e *Executor) stage(modelID string) string {
 	}
 }
 
-// wake answers waiters. One that has given up is not there any more: what was acquired for it is released.
+// A load that a thousand requests waited for would set off a thousand of them at once, and the first answer would come
+// when all have been sent: they all want the same processors. So they go in waves, each twice the one before; the first
+// are answered while the others are still to come, and the last goes a few milliseconds later, when the runtime is busy
+// anyway.
+const (
+	firstWave = 4
+	wavePause = 500 * time.Microsecond
+)
+
+// wake answers waiters, in the order in which they came.
 func (e *Executor) wake(effect machine.Wake) {
-	for _, id := range effect.Waiters {
+	now, later := effect.Waiters, []machine.WaiterID(nil)
+	if effect.Copy != nil && len(now) > firstWave {
+		now, later = now[:firstWave], now[firstWave:]
+	}
+	e.wakeAll(effect, now)
+	if len(later) > 0 {
+		e.workers.Go(func() { e.wakeInWaves(effect, later) })
+	}
+}
+
+func (e *Executor) wakeInWaves(effect machine.Wake, waiters []machine.WaiterID) {
+	ticker := time.NewTicker(wavePause)
+	defer ticker.Stop()
+	for wave := firstWave * 2; len(waiters) > 0; wave *= 2 {
+		<-ticker.C
+		n := min(wave, len(waiters))
+		e.wakeAll(effect, waiters[:n])
+		waiters = waiters[n:]
+	}
+}
+
+// wakeAll answers waiters at once. One that has given up is not there any more: what was acquired for it is released.
+func (e *Executor) wakeAll(effect machine.Wake, waiters []machine.WaiterID) {
+	for _, id := range waiters {
 		value, ok := e.requests.waiters.LoadAndDelete(id)
 		if !ok {
 			if effect.Copy != nil {

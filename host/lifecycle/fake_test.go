@@ -270,6 +270,8 @@ func (p *mesh) Publish(c *syncv1.Copy) {
 	p.copies[c.GetModelId()] = c
 }
 
+func (p *mesh) PublishOffer(c *syncv1.Copy) { p.Publish(c) }
+
 func (p *mesh) Withdraw(modelID string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -14,8 +14,8 @@ import (
 type MeshPort interface {
 	// Remember is to be told to the model's arbiter.
 	Remember(r machine.Remember)
-	// Homeless is a model that is to be placed elsewhere, if somebody has room.
-	Homeless(h machine.Homeless)
+	// Offer is a model that its arbiter is to place, here or elsewhere; Executor.OfferAnswered says what came of it.
+	Offer(o machine.Offer)
 }
 
 // NotHere answers a Join for a model that this host does not hold, and has not been asked to load; or that it could not
@@ -59,6 +59,11 @@ func (e *Executor) SetDraining(ctx context.Context, draining bool) error {
 // MeshChanged tells the machine that machine.Config.Mesh answers otherwise than before.
 func (e *Executor) MeshChanged(ctx context.Context, changed machine.MeshChanged) error {
 	return e.call(ctx, changed)
+}
+
+// OfferAnswered tells the machine what came of an offer.
+func (e *Executor) OfferAnswered(ctx context.Context, answer machine.OfferAnswered) error {
+	return e.call(ctx, answer)
 }
 
 // Remembered tells the machine what the mesh remembers of models whose home is here.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/wasmesh/wasmesh/host/lifecycle/machine"
+	"github.com/wasmesh/wasmesh/host/modelcache"
 	"github.com/wasmesh/wasmesh/host/route"
 	"github.com/wasmesh/wasmesh/sdk/policyabi"
 	peerv1 "github.com/wasmesh/wasmesh/sdk/proto/peer/v1"
@@ -35,7 +36,9 @@ func (o *others) Remember(r machine.Remember) {
 	o.remembered = append(o.remembered, r)
 }
 
-func (o *others) Homeless(machine.Homeless) {}
+func (o *others) Offer(machine.Offer) {}
+
+func (o *others) Room([]string, modelcache.Resources, modelcache.Keep, time.Time) bool { return false }
 
 // inMesh is a Config for a host among others.
 func inMesh(o *others, models int64) Config {

@@ -62,9 +62,9 @@ func (e *Executor) perform(ctx context.Context, effect machine.Effect) {
 		if e.deps.Mesh != nil {
 			e.deps.Mesh.Remember(effect)
 		}
-	case machine.Homeless:
+	case machine.Offer:
 		if e.deps.Mesh != nil {
-			e.deps.Mesh.Homeless(effect)
+			e.deps.Mesh.Offer(effect)
 		}
 	case machine.Wake:
 		e.wake(effect)
@@ -210,7 +210,7 @@ func (e *Executor) publish(p machine.Publish) {
 		e.unserve(p.Model)
 	}
 	e.requests.stages.Store(p.Model, p.State)
-	if p.State == machine.Absent {
+	if p.State == machine.Absent || p.Offered {
 		e.requests.stages.Delete(p.Model)
 	}
 	if p.State == machine.Failed {
@@ -219,10 +219,13 @@ func (e *Executor) publish(p machine.Publish) {
 	} else {
 		e.deps.Logger.Debug("model state", "model", p.Model, "state", p.State.String())
 	}
-	if message != nil {
-		e.deps.Publisher.Publish(message)
-	} else {
+	switch {
+	case message == nil:
 		e.deps.Publisher.Withdraw(p.Model)
+	case p.Offered:
+		e.deps.Publisher.PublishOffer(message)
+	default:
+		e.deps.Publisher.Publish(message)
 	}
 }
 

@@ -38,6 +38,9 @@ type Policies interface {
 type Publisher interface {
 	// Publish says the present state of a copy.
 	Publish(modelCopy *syncv1.Copy)
+	// PublishOffer says the same of a copy that is none yet: this host, the model's home, seeks a place for it. People are to
+	// see that it is queued; to peers and requests it is not here.
+	PublishOffer(modelCopy *syncv1.Copy)
 	// Withdraw says that there is nothing to say of a model any more.
 	Withdraw(modelID string)
 	PublishLoad(load *syncv1.Load)

@@ -26,6 +26,8 @@ type arbiterLoop struct {
 	machine *arbiter.Machine // The loop's alone.
 	events  chan arbiter.Event
 	news    news
+	// placings are the loop's alone.
+	placings *placings
 	// ready: it decides.
 	ready   atomic.Bool
 	stopped chan struct{}
@@ -35,8 +37,8 @@ type arbiterLoop struct {
 	last    atomic.Uint64
 }
 
-func newArbiterLoop(m *Mesh) *arbiterLoop {
-	l := &arbiterLoop{mesh: m, events: make(chan arbiter.Event, arbiterEvents), stopped: make(chan struct{})}
+func newArbiterLoop(m *Mesh, followed *placings) *arbiterLoop {
+	l := &arbiterLoop{mesh: m, events: make(chan arbiter.Event, arbiterEvents), placings: followed, stopped: make(chan struct{})}
 	l.news.wake = make(chan struct{}, 1)
 	l.machine = arbiter.New(arbiter.Config{
 		Self: m.config.HostID,
@@ -44,8 +46,9 @@ func newArbiterLoop(m *Mesh) *arbiterLoop {
 		Copies: func(key uint64, into []residency.Copy) []residency.Copy {
 			return m.peers.Table().Copies(key, into)
 		},
-		Failure: func(key uint64, host string) *syncv1.Failure { return m.peers.Failure(key, host) },
-		Place:   m.deps.Place,
+		Failure:        func(key uint64, host string) *syncv1.Failure { return m.peers.Failure(key, host) },
+		Place:          m.deps.Place,
+		ScaleDownAfter: m.config.ScaleDownAfter,
 	})
 	return l
 }
@@ -93,6 +96,7 @@ func (l *arbiterLoop) step(ctx context.Context, timer *time.Timer, event arbiter
 		case arbiter.Answer:
 			l.answer(effect)
 		case arbiter.Reserve:
+			l.placings.sent(effect)
 			l.workers.Go(func() { l.post(ctx, l.mesh.reserve(ctx, effect)) })
 		case arbiter.Release:
 			l.workers.Go(func() { l.post(ctx, l.mesh.release(ctx, effect)) })
@@ -104,6 +108,29 @@ func (l *arbiterLoop) step(ctx context.Context, timer *time.Timer, event arbiter
 			} else {
 				timer.Reset(time.Until(effect.At))
 			}
+		}
+	}
+	l.follow(event)
+}
+
+// follow notes what has come of placements that the event is about. It comes after what the machine has to note itself.
+func (l *arbiterLoop) follow(event arbiter.Event) {
+	var keys []uint64
+	switch event := event.(type) {
+	case arbiter.Reserved:
+		if key, granted := l.placings.answered(event); granted {
+			keys = []uint64{key}
+		}
+	case arbiter.CopiesChanged:
+		keys = event.Keys
+	}
+	var room [8]residency.Copy
+	for _, key := range keys {
+		decision, note := l.placings.look(key, l.mesh.peers.Table().Copies(key, room[:0]), func(host string) *syncv1.Failure {
+			return l.mesh.peers.Failure(key, host)
+		})
+		if note != "" {
+			l.mesh.deps.Note(decision, note)
 		}
 	}
 }

@@ -5,13 +5,14 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
-	"golang.org/x/sync/semaphore"
-
+	"github.com/wasmesh/wasmesh/host/arbiter"
 	"github.com/wasmesh/wasmesh/host/lifecycle/machine"
 	"github.com/wasmesh/wasmesh/host/members"
+	"github.com/wasmesh/wasmesh/host/modelcache"
 	"github.com/wasmesh/wasmesh/host/peers/residency"
-	"github.com/wasmesh/wasmesh/sdk/policyabi"
+	peerv1 "github.com/wasmesh/wasmesh/sdk/proto/peer/v1"
 )
 
 var _ machine.Mesh = (*Mesh)(nil)
@@ -19,6 +20,7 @@ var _ machine.Mesh = (*Mesh)(nil)
 // MembersChanged implements peers.Listener.
 func (m *Mesh) MembersChanged(view *members.View) {
 	m.arbiter.news.viewChanged()
+	m.changes.freed(view)
 	if gone, moved := m.changes.seen(view); moved {
 		next := make(chan struct{})
 		close(*m.moved.Swap(&next))
@@ -39,7 +41,7 @@ func (m *Mesh) CopiesChanged(keys []uint64) {
 
 // Home implements machine.Mesh.
 func (m *Mesh) Home(key uint64, runtimes []string) bool {
-	return m.synced() && m.peers.View().Home(key, runtimes)
+	return m.Synced() && m.peers.View().Home(key, runtimes)
 }
 
 // CopiesElsewhere implements machine.Mesh.
@@ -61,18 +63,41 @@ func (m *Mesh) copiesElsewhere(key uint64) []residency.Copy {
 	return slices.DeleteFunc(copies, func(c residency.Copy) bool { return c.Host == m.config.HostID })
 }
 
-// Homeless implements lifecycle.MeshPort: the arbiter of the model, most likely this host, looks for somebody with room.
-// When too many wait, this one comes again later: the machine offers it until it has a home.
-func (m *Mesh) Homeless(h machine.Homeless) {
-	row, ok := m.rows.model(h.Key)
-	if !ok || !m.changes.homeless.TryAcquire(1) {
-		return
-	}
+// Room implements machine.Mesh.
+func (m *Mesh) Room(runtimes []string, need modelcache.Resources, keep modelcache.Keep, last time.Time) bool {
+	all := m.peers.View().All()
+	return slices.ContainsFunc(all, func(h members.Member) bool {
+		f := &h.Figures
+		if h.ID == m.config.HostID || !h.Eligible(runtimes) || h.Draining || !h.RuntimeReady || !f.Capacity.Covers(need.CountedIn(f.Capacity)) {
+			return false
+		}
+		return f.Free.Covers(need.CountedIn(f.Capacity)) || keep.Pinned || keep.Priority > 0 || !f.Oldest.IsZero() && f.Oldest.Before(last)
+	})
+}
+
+// Offer implements lifecycle.MeshPort: the arbiter of the model, most likely this host, has it placed. The machine makes
+// only so many offers at once.
+func (m *Mesh) Offer(o machine.Offer) {
 	m.workers.Go(func() {
-		defer m.changes.homeless.Release(1)
-		result, err := m.asks.place(m.base, question{row: row, purpose: policyabi.PurposeRebalance, exclude: []string{m.config.HostID}})
-		if err == nil && result.Placed != nil {
-			m.deps.Logger.Debug("model placed elsewhere for want of room", "model", h.Model, "target", result.Placed.Host)
+		answer := machine.OfferAnswered{Offer: o.ID, Reason: peerv1.UnplacedReason_UNPLACED_REASON_STALE}
+		if row, ok := m.rows.model(o.Key); ok {
+			// What the arbiter here goes by: the size, as the machine knows it, and what is free, as of now.
+			m.arbiter.post(m.base, arbiter.Remembered{Host: m.config.HostID, Usage: []arbiter.Usage{{
+				Key: o.Key, Size: o.Size[modelcache.HostMemory],
+			}}})
+			m.figures.publish(m)
+			result, err := m.asks.place(m.base, question{row: row, purpose: o.Purpose})
+			switch {
+			case err != nil:
+				return // This host ends.
+			case result.Placed != nil:
+				answer.Placed = true
+			case result.Unplaced != nil:
+				answer.Reason, answer.RetryAfter = result.Unplaced.Reason, result.Unplaced.RetryAfter
+			}
+		}
+		if err := m.executor.OfferAnswered(m.base, answer); err != nil && m.base.Err() == nil {
+			m.deps.Logger.Debug("answer to an offer not taken in", "model", o.Model, "error", err)
 		}
 	})
 }
@@ -91,8 +116,6 @@ func partOf(m *members.Member) part {
 // changes tells the executor what has changed in the mesh. It takes an event at a time, so what comes meanwhile coalesces.
 type changes struct {
 	wake chan struct{}
-	// homeless bounds the models that are being placed elsewhere.
-	homeless *semaphore.Weighted
 
 	mu sync.Mutex // guards below
 	// parts of the hosts in the last View.
@@ -100,11 +123,13 @@ type changes struct {
 	// all: homes may have changed; uncovered are models without a copy on another host.
 	all       bool
 	uncovered map[uint64]struct{}
+	// free is what each host had in the last View; room: one has more than before.
+	free map[string]modelcache.Resources
+	room bool
 }
 
 func (c *changes) init() {
 	c.wake = make(chan struct{}, 1)
-	c.homeless = semaphore.NewWeighted(homelessWaiting)
 	c.uncovered = make(map[uint64]struct{})
 }
 
@@ -129,6 +154,25 @@ func (c *changes) seen(view *members.View) (gone []string, moved bool) {
 	c.parts, c.all = parts, true
 	c.signal()
 	return gone, true
+}
+
+// freed notes whether a host has more free memory than before.
+func (c *changes) freed(view *members.View) {
+	all := view.All()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	free := make(map[string]modelcache.Resources, len(all))
+	more := false
+	for i := range all {
+		h := &all[i]
+		free[h.ID] = h.Figures.Free
+		more = more || !c.free[h.ID].Covers(h.Figures.Free)
+	}
+	c.free = free
+	if more {
+		c.room = true
+		c.signal()
+	}
 }
 
 // copiesChanged notes the models that no other host holds now, and this one does not either.
@@ -182,16 +226,16 @@ func (c *changes) run(ctx context.Context, m *Mesh) {
 			continue
 		}
 		c.mu.Lock()
-		event := machine.MeshChanged{All: c.all}
+		event := machine.MeshChanged{All: c.all, Room: c.room}
 		for key := range c.uncovered {
 			if row, ok := m.rows.model(key); ok {
 				event.Uncovered = append(event.Uncovered, row.GetId())
 			}
 		}
-		c.all = false
+		c.all, c.room = false, false
 		clear(c.uncovered)
 		c.mu.Unlock()
-		if !event.All && len(event.Uncovered) == 0 {
+		if !event.All && !event.Room && len(event.Uncovered) == 0 {
 			continue
 		}
 		if err := m.executor.MeshChanged(ctx, event); err != nil && ctx.Err() == nil {

@@ -41,9 +41,6 @@ type drain struct {
 	progress *syncv1.Draining
 }
 
-// Draining reports whether HandOver has begun.
-func (m *Mesh) Draining() bool { return m.drain.begun.Load() }
-
 // HandOver has the copies in use here loaded elsewhere: those used within the last hour, pinned ones and those of models
 // that are to have copies always, the most recently used first. Until then, and after, this host serves all that it has,
 // and others send their requests elsewhere if they can. It returns when every one of them is loaded elsewhere or nobody

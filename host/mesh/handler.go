@@ -21,8 +21,6 @@ const (
 	// releaseTimeout is for a call that waits for nothing at the other side, and reportTimeout for one without an answer.
 	releaseTimeout = time.Second
 	reportTimeout  = time.Second
-	// reserveAnswer is how long the executor has for its answer to a peer: it waits for nothing but its loop.
-	reserveAnswer = time.Second
 	// blobChunk is the size of messages of a policy module, as the controller sends them.
 	blobChunk = 64 << 10
 )

@@ -20,8 +20,6 @@ const (
 	// historyEvery is how often what is new is told, and historyBatch how much of it in one message.
 	historyEvery = 250 * time.Millisecond
 	historyBatch = 1000
-	// homelessWaiting bounds the models that are to be placed elsewhere and have not been asked about.
-	homelessWaiting = 64
 )
 
 var _ lifecycle.MeshPort = (*Mesh)(nil)

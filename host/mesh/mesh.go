@@ -27,6 +27,8 @@ type Config struct {
 	// CopyConcurrency is how many requests a copy should have at once, at most, before there is another; 0 is
 	// DefaultCopyConcurrency. A copy that takes fewer at once goes by that.
 	CopyConcurrency int
+	// ScaleDownAfter is for how long a copy has not been needed when it is given up; 0 is arbiter.DefaultScaleDownAfter.
+	ScaleDownAfter time.Duration
 	// DrainTimeout bounds how long a host that leaves hands its copies over; 0 is DefaultDrainTimeout.
 	DrainTimeout time.Duration
 }
@@ -83,14 +85,15 @@ type Mesh struct {
 	forget   func(peerAddress string)
 	arbiter  *arbiterLoop
 
-	asks    asks
-	flights flights
-	demand  demand
-	rows    rows
-	figures figures
-	history *history
-	changes changes
-	drain   drain
+	followed *placings
+	asks     asks
+	flights  flights
+	demand   demand
+	rows     rows
+	figures  figures
+	history  *history
+	changes  changes
+	drain    drain
 
 	// base is what work that outlives the request that caused it runs under; stop ends it.
 	base    context.Context
@@ -120,6 +123,9 @@ func New(config Config, deps Deps) (*Mesh, error) {
 	if m.history, err = newHistory(m); err != nil {
 		return nil, err
 	}
+	if m.followed, err = newPlacings(); err != nil {
+		return nil, err
+	}
 	if m.metrics, err = newMetrics(deps.Metrics); err != nil {
 		return nil, err
 	}
@@ -129,7 +135,7 @@ func New(config Config, deps Deps) (*Mesh, error) {
 // Bind gives the Mesh its parts; once, before any of them runs.
 func (m *Mesh) Bind(parts Parts) {
 	m.peers, m.executor, m.runtime, m.forget = parts.Peers, parts.Executor, parts.Runtime, parts.Forget
-	m.arbiter = newArbiterLoop(m)
+	m.arbiter = newArbiterLoop(m, m.followed)
 }
 
 // Run works until ctx ends, and waits for all that it started. An error is a defect of ours; the host cannot go on without
@@ -165,8 +171,8 @@ func (m *Mesh) CatalogChanged(upserts []*syncv1.Model, removed []string) {
 	m.figures.changed()
 }
 
-// synced reports whether it is known what other hosts hold.
-func (m *Mesh) synced() bool {
+// Synced reports whether it is known what other hosts hold, or there was time enough for it.
+func (m *Mesh) Synced() bool {
 	select {
 	case <-m.peers.Synced():
 		return true

@@ -26,6 +26,15 @@ func (m *Mesh) Publish(modelCopy *syncv1.Copy) {
 		failure = modelCopy.GetFailure()
 	}
 	m.peers.Publish(entry, failure)
+	if entry.State == residency.Loaded {
+		m.figures.changed() // What is free goes out with the next beat.
+	}
+}
+
+// PublishOffer implements lifecycle.Publisher: only the controller hears of it.
+func (m *Mesh) PublishOffer(modelCopy *syncv1.Copy) {
+	m.deps.Reporter.Publish(modelCopy)
+	m.peers.Publish(residency.Entry{Key: m.key(modelCopy.GetModelId())}, nil)
 }
 
 // Withdraw implements lifecycle.Publisher.

@@ -31,10 +31,12 @@ var _ ingress.Models = Router{}
 // Start implements ingress.Models.
 func (r Router) Start(model ingress.Resolved) ingress.Session {
 	m := r.Mesh
-	return &session{
+	s := &session{
 		mesh: m, id: model.ModelID, key: m.key(model.ModelID),
-		trip: route.NewTrip(route.TripConfig{Model: model.ModelID, AwaitHost: m.config.Gateway || !m.synced()}),
+		trip: route.NewTrip(route.TripConfig{Model: model.ModelID, AwaitHost: m.config.Gateway || !m.Synced()}),
 	}
+	s.copies = s.room[:0]
+	return s
 }
 
 // session is one request on its way.
@@ -47,8 +49,9 @@ type session struct {
 	next *step
 	// until is for how long it waits for a host, from when it first did.
 	until time.Time
-	// copies is reused from step to step.
+	// copies is reused from step to step; room is for most models, which have fewer.
 	copies []residency.Copy
+	room   [4]residency.Copy
 }
 
 // step is an action and the view that it was found in.

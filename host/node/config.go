@@ -36,6 +36,8 @@ type Config struct {
 	// CopyConcurrency is how many requests a copy should have at once, at most, before there is another; 0 is
 	// mesh.DefaultCopyConcurrency.
 	CopyConcurrency int
+	// ScaleDownAfter is for how long a copy has not been needed when it is given up; 0 is arbiter.DefaultScaleDownAfter.
+	ScaleDownAfter time.Duration
 
 	// ModelsDir is shared with the runtime; StateDir is this host's own.
 	ModelsDir, StateDir string
@@ -55,6 +57,8 @@ type Config struct {
 	PeerAddress, GossipAddress, AdvertiseAddress string
 	// MaxMessageBytes bounds one request message, ModelMesh's grpcMaxMessageSizeBytes.
 	MaxMessageBytes int64
+	// MaxConnectionAge is when a client's gRPC connection is closed gracefully, so that it finds new hosts; 0 is never.
+	MaxConnectionAge time.Duration
 	// WaitingBudgetBytes bounds what requests that wait for a load may hold in this process.
 	WaitingBudgetBytes int64
 
@@ -87,6 +91,8 @@ const (
 	DefaultLoadingTimeout = 90 * time.Second
 	// DefaultDrainTimeout keeps Ctrl-C of a standalone mesh under ten seconds.
 	DefaultDrainTimeout = 5 * time.Second
+	// DefaultMaxConnectionAge has clients of a headless Service find new hosts within minutes.
+	DefaultMaxConnectionAge = 5 * time.Minute
 	// DefaultDrainGrace is time enough for endpoints to change and for clients to resolve the service again.
 	DefaultDrainGrace = 15 * time.Second
 	// DefaultMesh is the name of a mesh that needs none.

@@ -105,7 +105,7 @@ func (n *node) stop(r *running, handedOver bool) {
 	if handedOver {
 		within = max(within, finishTimeout)
 	}
-	if n.together != nil {
+	if r.together != nil && !r.together.ended() {
 		n.leave(handedOver)
 	}
 	draining, cancel := context.WithTimeout(context.Background(), within)

@@ -13,7 +13,7 @@ import (
 func (n *node) buildMesh() (err error) {
 	n.mesh, err = mesh.New(mesh.Config{
 		Namespace: n.config.Namespace, HostID: n.config.HostID, Started: n.started, Gateway: n.config.Gateway(),
-		CopyConcurrency: n.config.CopyConcurrency, DrainTimeout: n.config.HandoverTimeout,
+		CopyConcurrency: n.config.CopyConcurrency, ScaleDownAfter: n.config.ScaleDownAfter, DrainTimeout: n.config.HandoverTimeout,
 	}, mesh.Deps{
 		Catalog: tables{n}, Reporter: n.reporter, Place: n.decider.where, Note: n.decider.notePlaced, Current: n.policies.Current, Blobs: n.policies,
 		Logger: n.logger, Metrics: n.registry,

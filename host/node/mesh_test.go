@@ -14,8 +14,10 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/wasmesh/wasmesh/host/peers"
 	"github.com/wasmesh/wasmesh/runtimes/fake"
 	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
+	"github.com/wasmesh/wasmesh/wasm-policies/hook"
 )
 
 // Any host serves any model, and each model is loaded once.
@@ -36,6 +38,21 @@ func TestAnyHostServesAnyModel(t *testing.T) {
 	}
 	if got := r.loads(); got != models {
 		t.Errorf("%d loads of %d models", got, models)
+	}
+	// Why each is where it is can be looked up at its arbiter.
+	for i := range models {
+		name := fmt.Sprintf("m%d", i)
+		r.eventually("the decision on "+name+" says what came of it", func() bool {
+			where := r.copies(name)
+			for _, h := range r.hosts {
+				for _, d := range h.node.policies.Place.Records(hook.Filter{Model: name + "__isvc-0123456789"}) {
+					if len(where) == 1 && strings.HasPrefix(d.GetEffect(), "loaded on "+where[0]) {
+						return true
+					}
+				}
+			}
+			return false
+		})
 	}
 }
 
@@ -172,7 +189,12 @@ func TestADrainedHostLosesNoRequest(t *testing.T) {
 		r.must(r.hosts["r-0"], m)
 	}
 	leaving := r.hosts["r-1"]
-	moved := len(leaving.runtime.Loaded())
+	moved, only := len(leaving.runtime.Loaded()), 0
+	for _, m := range models {
+		if copies := r.copies(m); len(copies) == 1 && copies[0] == "r-1" {
+			only++
+		}
+	}
 	before := r.loads()
 	var gone atomic.Bool
 	hosts := []*rigHost{r.hosts["r-0"], leaving, r.hosts["r-2"]}
@@ -201,8 +223,8 @@ func TestADrainedHostLosesNoRequest(t *testing.T) {
 	if got := leaving.runtime.Loaded(); len(got) > 0 {
 		t.Errorf("the drained host left %v behind", got)
 	}
-	if got := r.loads() + leaving.runtime.Calls().LoadsDone - before; got != moved {
-		t.Errorf("%d loads to move %d copies", got, moved)
+	if got := r.loads() + leaving.runtime.Calls().LoadsDone - before; got != only {
+		t.Errorf("%d loads to move %d copies that nobody else had", got, only)
 	}
 }
 
@@ -345,4 +367,86 @@ func TestTheCatalogComesFromAPeer(t *testing.T) {
 	if server := r.must(fresh, "m"); server != "r-0" {
 		t.Errorf("served by %s, where it was not loaded", server)
 	}
+}
+
+// While the controller is away, and when it is back, everything is served and nothing is loaded again.
+func TestTheControllersAbsenceChangesNothing(t *testing.T) {
+	r := newRig(t)
+	models := modelNames(6)
+	for _, m := range models {
+		r.model(m, fake.Artifact{SizeBytes: 1 << 20})
+	}
+	for _, id := range []string{"r-0", "r-1"} {
+		r.start(id)
+	}
+	r.together()
+	for _, m := range models {
+		r.must(r.hosts["r-0"], m)
+	}
+	loads := r.loads()
+	ask := func() {
+		for _, h := range r.hosts {
+			for _, m := range models {
+				r.must(h, m)
+			}
+		}
+	}
+	r.controller.leave()
+	r.eventually("the hosts notice", func() bool {
+		return !r.hosts["r-0"].node.client.Connected() && !r.hosts["r-1"].node.client.Connected()
+	})
+	ask()
+	r.controller.come()
+	r.eventually("the hosts have told the controller everything", func() bool {
+		copies := 0
+		for id := range r.hosts {
+			copies += len(r.controller.reported(id).GetCopies())
+		}
+		return copies >= len(models)
+	})
+	ask()
+	if got := r.loads(); got != loads {
+		t.Errorf("%d loads more", got-loads)
+	}
+}
+
+// A runtime that dies takes its models with it, not the requests for them.
+func TestTheModelsOfARuntimeThatDiedAreLoadedElsewhere(t *testing.T) {
+	r := newRig(t)
+	models := modelNames(6)
+	for _, m := range models {
+		r.model(m, fake.Artifact{SizeBytes: 1 << 20})
+	}
+	for _, id := range []string{"r-0", "r-1"} {
+		r.start(id)
+	}
+	r.together()
+	for _, m := range models {
+		r.must(r.hosts["r-0"], m)
+	}
+	r.hosts["r-1"].runtime.Kill()
+	for _, id := range []string{"r-0", "r-1"} {
+		for _, m := range models {
+			if server := r.must(r.hosts[id], m); server != "r-0" {
+				t.Errorf("%s was served by %s", m, server)
+			}
+		}
+	}
+}
+
+// Of two hosts with one id the one that came later stays.
+func TestTheLaterOfTwoHostsOfOneIDStays(t *testing.T) {
+	r := newRig(t)
+	r.model("m", fake.Artifact{SizeBytes: 1 << 20})
+	r.start("r-0")
+	first := r.start("r-1")
+	r.together()
+	delete(r.hosts, "r-1")
+	second := r.start("r-1", func(c *Config) { c.StateDir += "-of-another"; c.ModelsDir += "-of-another" })
+	<-first.ended
+	if !errors.Is(first.err, peers.ErrSuperseded) {
+		t.Errorf("the first ended with %v", first.err)
+	}
+	r.together()
+	r.must(second, "m")
 }

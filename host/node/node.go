@@ -212,9 +212,14 @@ func (n *node) buildServer() error {
 	}
 	n.server = ingress.New(ingress.Config{
 		MaxMessageBytes: n.config.MaxMessageBytes, WaitingBytes: n.config.WaitingBudgetBytes, Version: softwareVersion(),
+		MaxConnectionAge: n.config.MaxConnectionAge,
 	}, deps)
 	return nil
 }
+
+// ready is for whoever starts hosts one after the other: the next may go only when this one takes its share. Requests that
+// come earlier wait.
+func (n *node) ready() bool { return n.server.Ready() && n.mesh.Synced() }
 
 func (n *node) buildPages() error {
 	if n.config.MetricsAddress != "" {
@@ -225,7 +230,7 @@ func (n *node) buildPages() error {
 		n.pages = append(n.pages, metrics)
 	}
 	if n.config.HealthAddress != "" {
-		health, err := newPage(n.config.HealthAddress, healthHandler(n.server.Ready))
+		health, err := newPage(n.config.HealthAddress, healthHandler(n.ready))
 		if err != nil {
 			return err
 		}

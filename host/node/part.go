@@ -25,3 +25,13 @@ func (p *part) end() {
 	p.cancel()
 	<-p.done
 }
+
+// ended reports whether the part has ended, by itself or not.
+func (p *part) ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}

@@ -65,7 +65,7 @@ func newRig(t *testing.T) *rig {
 func (r *rig) artifacts() string { return filepath.Join(r.dir, "artifacts") }
 func (r *rig) keyFile() string   { return filepath.Join(r.dir, "mesh.key") }
 
-// model declares a model of runtime "r" under its own name, and its alias.
+// model declares a model of runtime "r" under its own name, and its alias, and waits until all hosts know it.
 func (r *rig) model(name string, artifact fake.Artifact, change ...func(*syncv1.Model)) {
 	r.t.Helper()
 	if err := artifact.WriteFile(filepath.Join(r.artifacts(), name+".json")); err != nil {
@@ -85,6 +85,14 @@ func (r *rig) model(name string, artifact fake.Artifact, change ...func(*syncv1.
 			Namespace: "default", Name: name, Owner: "isvc", ActiveModelId: id,
 		}}},
 	)
+	r.eventually("all hosts know "+name, func() bool {
+		for _, h := range r.hosts {
+			if _, ok := h.node.client.Table().Alias(name); !ok {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // rigHost is one host and its runtime.
@@ -432,7 +440,14 @@ func (c *controller) drain(host string) {
 	_ = c.streams[host].stream.Send(&syncv1.ConnectResponse{Message: &syncv1.ConnectResponse_Drain{Drain: &syncv1.Drain{}}})
 }
 
-// leave ends all streams, and takes none until back.
+// come takes streams again.
+func (c *controller) come() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.away = false
+}
+
+// leave ends all streams, and takes none until come.
 func (c *controller) leave() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"github.com/spf13/pflag"
+	"github.com/wasmesh/wasmesh/host/arbiter"
 	"github.com/wasmesh/wasmesh/host/mesh"
 	"github.com/wasmesh/wasmesh/host/node"
 )
@@ -46,6 +47,7 @@ func bindFlags(flags *pflag.FlagSet, c *node.Config, o *processOptions) {
 	flags.DurationVar(&c.LoadingTimeout, "loading-timeout", node.DefaultLoadingTimeout, "bound of one load, when the runtime does not say")
 	flags.IntVar(&c.PerModelConcurrency, "per-model-concurrency", 0, "requests that a copy takes at once; more wait; 0 is no bound")
 	flags.IntVar(&c.CopyConcurrency, "copy-concurrency", mesh.DefaultCopyConcurrency, "requests at a copy above which there is to be another")
+	flags.DurationVar(&c.ScaleDownAfter, "scale-down-after", arbiter.DefaultScaleDownAfter, "how long a copy is not needed before it is given up")
 	flags.StringVar(&c.ModelsDir, "models-dir", "/models", "directory of model files, shared with the runtime")
 	flags.StringVar(&c.StateDir, "state-dir", "", "directory of the catalog and of the host's epoch")
 	flags.Int64Var(&c.DiskBudgetBytes, "disk-budget-bytes", 0, "bound of the artifact cache; 0 derives it from the filesystem")
@@ -60,6 +62,7 @@ func bindFlags(flags *pflag.FlagSet, c *node.Config, o *processOptions) {
 	flags.StringVar(&c.AdvertiseAddress, "advertise-address", "", "IP address under which others reach this host; empty for where it listens")
 	flags.Int64Var(&c.MaxMessageBytes, "max-message-bytes", node.DefaultMaxMessageBytes, "bound of one request message")
 	flags.Int64Var(&c.WaitingBudgetBytes, "waiting-budget-bytes", node.DefaultWaitingBudgetBytes, "bound of what waiting requests hold in memory")
+	flags.DurationVar(&c.MaxConnectionAge, "max-connection-age", node.DefaultMaxConnectionAge, "when a client's gRPC connection is closed, so that it finds new hosts; 0 is never")
 	flags.DurationVar(&c.DrainTimeout, "drain-timeout", node.DefaultDrainTimeout, "bound of finishing what is in flight when stopping")
 	flags.BoolVar(&c.HandoverOnSignal, "handover-on-signal", true, "on SIGTERM, have other hosts load the copies in use before stopping")
 	flags.DurationVar(&c.HandoverTimeout, "handover-timeout", mesh.DefaultDrainTimeout, "bound of handing copies over")

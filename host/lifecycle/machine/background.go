@@ -17,6 +17,11 @@ type background struct {
 	unsized, sized modelHeap
 	// standby models were looked at, and there was no room for them.
 	standby modelHeap
+	// offers are for a mesh: models that have not been offered to their arbiter; out are those without an answer.
+	offers modelHeap
+	out    map[OfferID]*model
+	// offerAt is when the next offer may go out, and roomAt when some host was last heard to have more room.
+	offerAt, roomAt time.Time
 	// lookAt is when standby models are looked at again, whatever happens until then; earlier if what is free is no
 	// longer what it was the last time.
 	lookAt   time.Time
@@ -24,8 +29,8 @@ type background struct {
 	// startAt is when the next load may start.
 	startAt   time.Time
 	evictions quota
-	// homeless counts the models that were offered to other hosts.
-	homeless quota
+	// refusals counts the offers of Standby models that came to nothing.
+	refusals quota
 	// review are models that are to be looked at again because homes have changed.
 	review []string
 	// switching is the target of every alias that is changing over, and its active model.
@@ -56,7 +61,7 @@ func (q *quota) left(now time.Time, most int) bool {
 
 // reorder moves a model whose worth has changed.
 func (b *background) reorder(mo *model) {
-	for _, h := range []*modelHeap{&b.unsized, &b.sized, &b.standby} {
+	for _, h := range []*modelHeap{&b.unsized, &b.sized, &b.standby, &b.offers} {
 		if h.has(mo) {
 			h.add(mo)
 		}
@@ -73,17 +78,21 @@ func (m *Machine) offer(mo *model) {
 	if mo.state != Queued {
 		m.become(mo, Queued)
 	}
-	if m.sizeKnown(mo) {
-		m.background.sized.add(mo)
-	} else {
+	m.show(mo)
+	switch {
+	case !m.sizeKnown(mo):
 		m.background.unsized.add(mo)
+	case m.bound(mo):
+		m.background.sized.add(mo)
+	default:
+		m.background.offers.add(mo)
 	}
 }
 
 // mayOffer reports whether the model is loaded here without a request. A host that is alone does that for what it is the
-// first choice for, or has served before; in a mesh the model's home does, while nobody else has a copy, and else whoever
-// was asked to, and neither while its runtime is down: what is said to be queued there, others would wait for. Nobody
-// does for what was retired for want of use.
+// first choice for, or has served before; in a mesh the model's home sees to it that somebody does, while nobody else has a
+// copy, and else whoever was asked to, and neither while its runtime is down. Nobody does for what was retired for want of
+// use.
 func (m *Machine) mayOffer(mo *model) bool {
 	switch {
 	case mo.row == nil || mo.use.retired || m.leaving:
@@ -93,6 +102,9 @@ func (m *Machine) mayOffer(mo *model) bool {
 	}
 	return mo.use.here || mo.row.GetRuntimes()[0] == m.config.Runtime
 }
+
+// bound reports whether a background load of the model goes to this host, and no arbiter is asked.
+func (m *Machine) bound(mo *model) bool { return m.config.Mesh == nil || mo.use.brought }
 
 // lapsed leaves a model alone that has been offered and by now is not this host's to see to.
 func (m *Machine) lapsed(mo *model) bool {
@@ -109,13 +121,18 @@ func (m *Machine) fill() {
 	b.again = noTime
 	m.review()
 	m.awaitRuntime()
-	if m.leaving || !m.runtime.ready || len(m.queue) > 0 || b.unsized.len()+b.sized.len()+b.standby.len() == 0 {
+	if m.leaving || !m.runtime.ready || len(m.queue) > 0 || b.unsized.len()+b.sized.len()+b.offers.len()+b.standby.len() == 0 {
 		return
 	}
 	m.followActive()
 	m.fillUnsized()
 	m.fillSized()
-	m.fillStandby()
+	if m.config.Mesh == nil {
+		m.fillStandby()
+		return
+	}
+	m.fillOffers()
+	m.seekStandby()
 }
 
 // fillUnsized asks storage for sizes, unless no size at all would fit.
@@ -132,7 +149,7 @@ func (m *Machine) fillUnsized() {
 		case m.lapsed(mo):
 		case mo.files.cleaning:
 			cleaning = append(cleaning, mo)
-		case m.hopeless(mo):
+		case m.bound(mo) && m.hopeless(mo), !m.bound(mo) && !m.mayFit(mo):
 			m.stand(mo)
 		default:
 			m.estimate(mo)
@@ -203,9 +220,6 @@ func (m *Machine) fillStandby() {
 	}
 	for _, mo := range passed {
 		b.standby.add(mo)
-		if slots {
-			m.homeless(mo)
-		}
 	}
 	b.lookAt, b.seenFree = noTime, m.ledger.Free()
 	if slots { // Else the next step looks again.
@@ -254,9 +268,12 @@ func (m *Machine) held(mo *model) bool {
 func (m *Machine) stand(mo *model) {
 	mo.use.brought = false
 	m.rest(mo)
-	if mo.state == Absent && m.mayOffer(mo) {
+	switch {
+	case !m.mayOffer(mo):
+	case mo.state == Absent:
 		m.background.standby.add(mo)
-		m.homeless(mo)
+	case mo.state == Failed:
+		m.setDue(mo, later(mo.offering.again, m.step.now.Add(recheck)))
 	}
 }
 

@@ -46,6 +46,7 @@ func (m *Machine) create(row *syncv1.Model, mo *model) {
 	}
 	mo.row = row
 	mo.use = usage{last: m.step.now.Add(-createdAgo)}
+	m.show(mo)
 	if mo.state == Absent {
 		m.offer(mo)
 	}

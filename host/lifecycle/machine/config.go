@@ -42,6 +42,10 @@ type Mesh interface {
 	Home(key uint64, runtimes []string) bool
 	// CopiesElsewhere is how many copies of the model other hosts hold, load or queue.
 	CopiesElsewhere(key uint64) int
+	// Room reports whether another host may take a model of this need in the background, as far as is known of it: one that
+	// has so much free, or a copy that has not been used since last, which is when the model was; whatever keeps the model
+	// may replace more than that.
+	Room(runtimes []string, need modelcache.Resources, keep modelcache.Keep, last time.Time) bool
 }
 
 // Envelope limits what happens in the background, that is, without a request waiting. A load that a request waits for
@@ -104,9 +108,17 @@ const (
 	// runtimePatience is how long loads are reserved although the runtime is not ready, and requests wait for it: most
 	// runtimes have started again by then. Arbiters ask such a host last.
 	runtimePatience = 30 * time.Second
-	// homelessPerMinute bounds how many models are offered to others, and homelessAgain how often one model is.
-	homelessPerMinute = 60
-	homelessAgain     = time.Minute
+	// offerTimeout is for an offer of which nothing is heard: arbiters, all of them, have less.
+	offerTimeout = 30 * time.Second
+	// offerRetry is the pause after an offer that no arbiter decided, or for which all who might were busy, and offerPause
+	// the one after a refusal, unless there is more room somewhere; then it is offerNews.
+	offerRetry = 200 * time.Millisecond
+	offerPause = 10 * time.Second
+	offerNews  = time.Second
+	// offerPatience is when an offer that was taken is looked at again, should nothing be seen of the load.
+	offerPatience = 10 * time.Second
+	// refusalsPerMinute bounds the offers of Standby models that come to nothing: each has been put to every host.
+	refusalsPerMinute = 60
 	// passesMost is how many models may be given memory before one that came earlier and needs more, and patience how long
 	// they wait after that for its sake: most requests in flight have ended by then. Each time that it was in vain, twice as
 	// many go before the next.

@@ -26,9 +26,9 @@
 // and take free memory or replace what is worth less. The same attempt turns from one into the other as requests come
 // and go.
 //
-// Who else. In a mesh (Config.Mesh) each model has one home, the only host that loads it without being asked to, and only
-// while nobody else has a copy; all other loads are reserved here by the model's arbiter. What the home has no room for it
-// offers to others (Homeless). Requests never wait here for what another host could do at once: when a load fails, or the
+// Who else. In a mesh (Config.Mesh) all loads are reserved here by the model's arbiter, which asks the place policy. What no
+// request brings about its home does, and only while nobody else has a copy: it sizes the model and offers it to the arbiter
+// (Offer), the most valuable first, a few at a time. Until a host takes it on, the model is on none. Requests never wait here for what another host could do at once: when a load fails, or the
 // runtime goes, they are told so and go elsewhere.
 //
 // Who goes. Config.Order says what copies are worth, and is told everything that is known of them: rates of requests and
@@ -55,5 +55,6 @@
 //	evict       victims, drains, unloads, idle TTL
 //	failure     back-off, and what requests are told
 //	background  loads without a request
+//	offers      which of them arbiters are asked to place
 //	runtime     the runtime comes, dies, forgets
 package machine

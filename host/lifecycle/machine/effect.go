@@ -5,6 +5,7 @@ import (
 
 	"github.com/wasmesh/wasmesh/host/modelcache"
 	"github.com/wasmesh/wasmesh/host/route"
+	"github.com/wasmesh/wasmesh/sdk/policyabi"
 	peerv1 "github.com/wasmesh/wasmesh/sdk/proto/peer/v1"
 	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
 )
@@ -60,6 +61,9 @@ type Publish struct {
 	// Copy is set exactly when State is Loaded; MaxConcurrency goes with it.
 	Copy           *modelcache.Copy
 	MaxConcurrency int
+	// Offered: this host, the model's home, seeks a host for it, and is none itself yet. To other hosts, and to requests, it
+	// is as if the model were Absent here; it is Queued, or Estimating, for people.
+	Offered bool
 }
 
 // Evicted: a copy is about to go to make room, Unused since then. It is drained and unloaded by effects of their own.
@@ -157,11 +161,19 @@ type Remember struct {
 	Evicted bool
 }
 
-// Homeless: this host is the model's home, and has no room for it. Somebody else may. LastUsed as in Remember.
-type Homeless struct {
-	Model    string
-	Key      uint64
-	LastUsed time.Time
+// OfferID names one Offer; never used again.
+type OfferID uint64
+
+// Offer: this host is the model's home, and its arbiter is to place it, here or elsewhere. Answered by exactly one
+// OfferAnswered.
+type Offer struct {
+	ID    OfferID
+	Model string
+	Key   uint64
+	// Purpose is PurposeRebalance when the model had to make room for another, else PurposeBackground.
+	Purpose policyabi.Purpose
+	// Size is what a copy is expected to take.
+	Size modelcache.Resources
 }
 
 // SetTimer: a Tick is wanted at this time, and none that was wanted before; the zero time wants none.
@@ -181,5 +193,5 @@ func (Wake) effect()        {}
 func (Reserved) effect()    {}
 func (GaveUp) effect()      {}
 func (Remember) effect()    {}
-func (Homeless) effect()    {}
+func (Offer) effect()       {}
 func (SetTimer) effect()    {}

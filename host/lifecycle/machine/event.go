@@ -5,6 +5,7 @@ import (
 
 	"github.com/wasmesh/wasmesh/host/modelcache"
 	"github.com/wasmesh/wasmesh/sdk/policyabi"
+	peerv1 "github.com/wasmesh/wasmesh/sdk/proto/peer/v1"
 	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
 )
 
@@ -130,6 +131,18 @@ type MeshChanged struct {
 	Uncovered []string
 	// All: homes may have changed, so that all models are looked at again, some in each Step.
 	All bool
+	// Room: some host may have more room than before.
+	Room bool
+}
+
+// OfferAnswered answers Offer.
+type OfferAnswered struct {
+	Offer OfferID
+	// Placed: a host has taken the model on, this one maybe, which has heard so from the arbiter already.
+	Placed bool
+	// Reason says why not, and RetryAfter when to offer it again, 0 for no word on that.
+	Reason     peerv1.UnplacedReason
+	RetryAfter time.Duration
 }
 
 // Remembered: this is what the mesh remembers of models that have gone elsewhere. It comes to their home.
@@ -159,6 +172,7 @@ func (Reserve) event()            {}
 func (GiveUp) event()             {}
 func (SetDraining) event()        {}
 func (MeshChanged) event()        {}
+func (OfferAnswered) event()      {}
 func (Remembered) event()         {}
 func (Survey) event()             {}
 func (Tick) event()               {}

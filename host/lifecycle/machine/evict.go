@@ -20,7 +20,7 @@ func (m *Machine) evict(out eviction) {
 			Model: mo.id, Unused: m.step.now.Sub(v.LastUsed), Decision: out.order.decision, Keep: said.Keep, Reason: said.Reason,
 		})
 		m.dropTicket(mo) // Its request has come and gone.
-		mo.use.evicted, mo.evicted = m.step.now, true
+		mo.use.evicted, mo.use.displaced, mo.evicted = m.step.now, true, true
 		m.setDue(mo, noTime)
 		m.become(mo, Draining)
 		m.unload(mo)

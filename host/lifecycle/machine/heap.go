@@ -10,6 +10,7 @@ const (
 	unsized
 	sized
 	standby
+	offers
 	kinds
 )
 

@@ -213,7 +213,8 @@ func (m *Machine) commit(mo *model) {
 	mo.copy = c
 	mo.estimate = estimate{}
 	mo.trouble = trouble{}
-	mo.use.brought, mo.evicted, mo.passed = false, false, passed{}
+	mo.use.brought, mo.use.displaced, mo.evicted, mo.passed = false, false, false, passed{}
+	mo.offering = offering{}
 	m.become(mo, Loaded)
 	mo.load = nil
 	m.tell(mo)

@@ -29,6 +29,8 @@ type Machine struct {
 	models map[string]*model
 	copies map[modelcache.CopyID]*model // By model.copyID, where that is not 0.
 	count  [states]int                  // Models by state.
+	// offered are those in count that are not here to others.
+	offered [states]int
 
 	queue      []*model // Queued with a request waiting, by arrival.
 	running    []*model // From Estimating to Sizing.
@@ -61,6 +63,7 @@ type runtimeState struct {
 type numbers struct {
 	id      modelcache.CopyID
 	arrival uint64
+	offer   OfferID
 }
 
 // step is the part of a Machine that lives for one Step.
@@ -89,6 +92,8 @@ func New(config Config) *Machine {
 	m.background.unsized = modelHeap{kind: unsized, before: worthMore}
 	m.background.sized = modelHeap{kind: sized, before: worthMore}
 	m.background.standby = modelHeap{kind: standby, before: worthMore}
+	m.background.offers = modelHeap{kind: offers, before: worthMore}
+	m.background.out = make(map[OfferID]*model)
 	return m
 }
 
@@ -108,7 +113,7 @@ type Stats struct {
 	// Models of the catalog that this host may hold, and how many of them have failed.
 	Managed, Failed int
 	Loaded          int
-	// Queued for a load, and being estimated, pulled, loaded or sized.
+	// Queued for a load here, and being estimated, pulled, loaded or sized for one.
 	Queued, Running int
 	// Waiting requests.
 	Waiting int
@@ -120,8 +125,8 @@ func (m *Machine) Stats() Stats {
 		Managed: len(m.models),
 		Failed:  m.count[Failed],
 		Loaded:  m.count[Loaded],
-		Queued:  m.count[Queued],
-		Running: m.count[Estimating] + m.count[Pulling] + m.count[Loading] + m.count[Sizing],
+		Queued:  m.count[Queued] - m.offered[Queued],
+		Running: m.count[Estimating] - m.offered[Estimating] + m.count[Pulling] + m.count[Loading] + m.count[Sizing],
 		Waiting: m.waiting,
 	}
 }
@@ -167,6 +172,8 @@ func (m *Machine) Step(now time.Time, event Event) []Effect {
 		m.setDraining(event)
 	case MeshChanged:
 		m.meshChanged(event)
+	case OfferAnswered:
+		m.offerAnswered(event)
 	case Remembered:
 		m.remembered(event)
 	case Survey:
@@ -190,9 +197,16 @@ func (m *Machine) emit(effect Effect) { m.step.effects = append(m.step.effects, 
 func (m *Machine) become(mo *model, state State) {
 	m.count[mo.state]--
 	m.count[state]++
+	if mo.offered {
+		m.offered[mo.state]--
+	}
 	mo.state, mo.since = state, m.step.now
+	if mo.offered = m.isOffer(mo); mo.offered {
+		m.offered[state]++
+	}
 	p := Publish{
 		Model: mo.id, Key: mo.key, State: state, Since: mo.since, Size: mo.size(), LastUsed: mo.lastUse(), Failure: mo.trouble.last,
+		Offered: mo.offered,
 	}
 	if state == Loaded {
 		p.Copy, p.MaxConcurrency = mo.copy, mo.load.maxConcurrency
@@ -250,6 +264,8 @@ func (m *Machine) runDue() {
 		switch mo.state {
 		case Failed:
 			m.retryDue(mo)
+		case Absent, Queued:
+			m.offerLost(mo)
 		case Loaded:
 			m.checkIdle(mo)
 		case Draining:

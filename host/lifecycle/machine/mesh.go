@@ -24,6 +24,9 @@ func (m *Machine) elsewhere(mo *model) int {
 }
 
 func (m *Machine) meshChanged(ev MeshChanged) {
+	if b := &m.background; ev.Room {
+		b.roomAt, b.lookAt = m.step.now, noTime
+	}
 	if ev.All {
 		m.background.review = slices.Sorted(maps.Keys(m.models))
 	}
@@ -68,7 +71,8 @@ func (m *Machine) awaitRuntime() {
 
 // reconsider offers a model that is this host's to see to now, and leaves alone one that no longer is.
 func (m *Machine) reconsider(mo *model) {
-	offered := m.background.unsized.has(mo) || m.background.sized.has(mo) || m.background.standby.has(mo)
+	b := &m.background
+	offered := b.unsized.has(mo) || b.sized.has(mo) || b.standby.has(mo) || b.offers.has(mo) || mo.offering.id != 0
 	may := m.mayOffer(mo)
 	switch {
 	case offered && !may:
@@ -99,6 +103,7 @@ func (m *Machine) setDraining(ev SetDraining) {
 // callOff ends an undertaking early.
 func (m *Machine) callOff(mo *model) {
 	mo.use.brought = false
+	m.show(mo)
 	switch {
 	case mo.state == Sizing:
 		m.discard(mo)
@@ -118,6 +123,7 @@ func (m *Machine) gaveUp(ev GiveUp) {
 	case mo == nil || mo.row == nil:
 	case len(mo.waiters) > 0:
 		answer = GaveUp{Ticket: ev.Ticket, Message: "requests wait for it"}
+	case mo.offered:
 	case mo.state == Loaded && m.elsewhere(mo) == 0:
 		answer = GaveUp{Ticket: ev.Ticket, Message: "no other host has a copy, as far as this one knows"}
 	case mo.state == Loaded:
@@ -159,6 +165,7 @@ func (m *Machine) recall(mo *model, r Remember) {
 	if mo.cost == 0 {
 		mo.cost = max(r.LoadCost, 0)
 	}
+	mo.use.displaced = mo.use.displaced || r.Evicted && mo.copy == nil
 	used := later(r.Usage.At, r.LastUsed)
 	if used.After(m.step.now) {
 		used = m.step.now // By a clock that runs ahead.
@@ -182,17 +189,6 @@ func (m *Machine) tell(mo *model) {
 	})
 }
 
-// homeless tells of a model on standby, for which there may be room elsewhere.
-func (m *Machine) homeless(mo *model) {
-	b, now := &m.background, m.step.now
-	if m.config.Mesh == nil || now.Sub(mo.use.homeless) < homelessAgain || !b.homeless.left(now, homelessPerMinute) || !m.home(mo) {
-		return
-	}
-	mo.use.homeless = now
-	b.homeless.used++
-	m.emit(Homeless{Model: mo.id, Key: mo.key, LastUsed: mo.use.last})
-}
-
 // sendAway has the requests that wait here try elsewhere, for the runtime may be long in coming back.
 func (m *Machine) sendAway() {
 	if m.config.Mesh == nil {
@@ -210,6 +206,7 @@ func (m *Machine) sendAway() {
 		if mo.state == Queued {
 			m.offer(mo)
 		}
+		m.show(mo)
 		if len(waiters) > 0 {
 			// What of it is still under way is of no use to them.
 			m.emit(Wake{Waiters: waiters, Err: err, State: Absent})

@@ -82,7 +82,10 @@ type model struct {
 	// estimate is the size on storage, once asked.
 	estimate estimate
 	trouble  trouble
-	files    files
+	offering offering
+	// offered: to others the model is not here; see Publish.
+	offered bool
+	files   files
 
 	// due is when to look at the model again; what for depends on its state.
 	due    time.Time
@@ -124,8 +127,8 @@ type usage struct {
 	evicted time.Time
 	// brought: a request or an arbiter brought the model here, wherever its home, and it has not been tried since.
 	brought bool
-	// homeless is when it was last offered to other hosts.
-	homeless time.Time
+	// displaced: its last copy, here or elsewhere, had to make room.
+	displaced bool
 	// retired: unloaded for want of use, so only a request brings it back.
 	retired bool
 }
@@ -172,7 +175,7 @@ func (mo *model) keep() modelcache.Keep {
 
 // idleTTL is 0 for a model that is never unloaded for want of use.
 func (mo *model) idleTTL() time.Duration {
-	if mo.row.GetKnobs().GetPinned() {
+	if knobs := mo.row.GetKnobs(); knobs.GetPinned() || knobs.GetMinCopies() > 0 {
 		return 0
 	}
 	return time.Duration(mo.row.GetKnobs().GetIdleTtlMs()) * time.Millisecond

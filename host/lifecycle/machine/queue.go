@@ -28,7 +28,7 @@ func (m *Machine) wanted(ev Wanted) {
 		m.answer(ev.Waiter, mo, mo.trouble.last.refusal(mo.id, m.step.now))
 		return
 	}
-	if ev.Join && !mo.under() && mo.state != Queued && !mo.wanted() {
+	if ev.Join && (mo.offered || !mo.under() && mo.state != Queued && !mo.wanted()) {
 		m.answer(ev.Waiter, mo, route.Errorf(route.NoHost, "model %q is not on this host; try again", mo.id))
 		return
 	}
@@ -46,6 +46,8 @@ func (m *Machine) wanted(ev Wanted) {
 	switch mo.state {
 	case Absent, Failed, Queued:
 		m.enqueue(mo)
+	case Estimating:
+		m.show(mo)
 	}
 	// Else it is on its way already, or on its way out and comes back when that has ended.
 }
@@ -93,7 +95,7 @@ func (m *Machine) waiterGone(ev WaiterGone) {
 }
 
 func (m *Machine) answer(waiter WaiterID, mo *model, err *route.Error) {
-	m.emit(Wake{Waiters: []WaiterID{waiter}, Err: err, State: mo.state, Failure: mo.trouble.last})
+	m.emit(Wake{Waiters: []WaiterID{waiter}, Err: err, State: mo.shown(), Failure: mo.trouble.last})
 }
 
 // refuse ends the wait of everybody who waits for the model, and of nobody else: who was to come hears it then.
@@ -137,6 +139,7 @@ func (m *Machine) enqueue(mo *model) {
 	if mo.state != Queued {
 		m.become(mo, Queued)
 	}
+	m.show(mo)
 }
 
 // dequeue takes a model out of every queue.
@@ -145,6 +148,8 @@ func (m *Machine) dequeue(mo *model) {
 	m.background.unsized.remove(mo)
 	m.background.sized.remove(mo)
 	m.background.standby.remove(mo)
+	m.background.offers.remove(mo)
+	m.withdraw(mo)
 }
 
 // admit starts on the models for which requests wait, by arrival. One that finds no room waits for some; those behind it

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/wasmesh/wasmesh/host/modelcache"
 	"github.com/wasmesh/wasmesh/sdk/modelid"
@@ -16,6 +17,8 @@ type scriptMesh struct {
 	// home holds false for models whose home is elsewhere.
 	home      map[uint64]bool
 	elsewhere map[uint64]int
+	// room: other hosts may have some.
+	room bool
 }
 
 func (s *scriptMesh) Home(key uint64, _ []string) bool {
@@ -24,6 +27,10 @@ func (s *scriptMesh) Home(key uint64, _ []string) bool {
 }
 
 func (s *scriptMesh) CopiesElsewhere(key uint64) int { return s.elsewhere[key] }
+
+func (s *scriptMesh) Room([]string, modelcache.Resources, modelcache.Keep, time.Time) bool {
+	return s.room
+}
 
 // key is the one that a row of a script has.
 func key(model string) uint64 { return uint64(modelid.KeyOf("", model)) }
@@ -44,6 +51,20 @@ func (s *script) runMesh(command string, args []string, opts map[string]string) 
 			s.mesh.elsewhere[key(name)] = 0
 		}
 		s.step(MeshChanged{Uncovered: args})
+	case "room": // room a yes: others may have some from now on, and a host has more than before
+		s.mesh.room = args[1] == "yes"
+		s.step(MeshChanged{Room: true})
+	case "take": // take a: the arbiter has the offered model placed here
+		s.tickets++
+		offer := s.offers[name]
+		s.step(Reserve{Ticket: s.tickets, Model: name, Purpose: offer.Purpose, SizeBytes: offer.Size[modelcache.HostMemory]})
+		s.step(OfferAnswered{Offer: offer.ID, Placed: true})
+	case "placed": // placed a: elsewhere, and this host knows of it
+		s.mesh.elsewhere[key(name)] = 1
+		s.step(OfferAnswered{Offer: s.offers[name].ID, Placed: true})
+	case "unplaced": // unplaced a NO_ROOM [again=10s]
+		reason := peerv1.UnplacedReason(peerv1.UnplacedReason_value["UNPLACED_REASON_"+args[1]])
+		s.step(OfferAnswered{Offer: s.offers[name].ID, Reason: reason, RetryAfter: s.duration(opts["again"])})
 	case "homes": // they may have changed
 		s.step(MeshChanged{All: true})
 	case "reserve": // reserve a miss [free] [final] [size=30] [cost=2s] [used=1m]: used so long ago
@@ -101,8 +122,9 @@ func (s *script) describeMesh(effect Effect) string {
 			why = ", evicted"
 		}
 		return fmt.Sprintf("remember %s (%d), %s, cost %v%s", e.Model, e.Size[modelcache.HostMemory], used, e.LoadCost, why)
-	case Homeless:
-		return "homeless " + e.Model
+	case Offer:
+		s.offers[e.Model] = e
+		return fmt.Sprintf("offer %s (%d) for %v", e.Model, e.Size[modelcache.HostMemory], e.Purpose)
 	}
 	s.t.Fatalf("unknown effect %T", effect)
 	return ""

@@ -79,7 +79,9 @@ type script struct {
 	policy    string
 	decisions uint64
 	// mesh is nil for a host that is alone.
-	mesh    *scriptMesh
+	mesh *scriptMesh
+	// offers are the last of each model.
+	offers  map[string]Offer
 	tickets TicketID
 	out     []string
 }
@@ -228,7 +230,7 @@ func (s *script) run(words []string) {
 			},
 		}
 		if opts["mesh"] == "yes" { // This host is everything's home until "mesh" says otherwise.
-			s.mesh = &scriptMesh{home: map[uint64]bool{}, elsewhere: map[uint64]int{}}
+			s.mesh, s.offers = &scriptMesh{home: map[uint64]bool{}, elsewhere: map[uint64]int{}}, map[string]Offer{}
 			config.Mesh = s.mesh
 		}
 		s.m = New(config)
@@ -254,7 +256,7 @@ func (s *script) run(words []string) {
 		s.step(CatalogChanged{Switching: opts})
 	case "credentials":
 		s.step(CredentialsChanged{})
-	case "mesh", "uncovered", "homes", "reserve", "give-up", "leave", "stay", "join", "remember":
+	case "mesh", "uncovered", "homes", "room", "take", "placed", "unplaced", "reserve", "give-up", "leave", "stay", "join", "remember":
 		s.runMesh(command, args, opts)
 	case "want": // want a 1
 		s.step(Wanted{Model: name, Waiter: WaiterID(s.number(args[1]))})
@@ -307,6 +309,7 @@ func (s *script) add(names []string, opts map[string]string) {
 			Storage: &syncv1.StorageReference{Path: opts["path"]},
 			Knobs: &syncv1.Knobs{
 				Pinned: opts["pinned"] == "yes", Priority: int32(s.number(opts["priority"])), IdleTtlMs: s.duration(opts["ttl"]).Milliseconds(),
+				MinCopies: uint32(s.number(opts["min"])),
 			},
 		}
 		if size := s.number(opts["size"]); size > 0 {
@@ -427,6 +430,9 @@ func (s *script) describePublish(e Publish) string {
 		s.copies[e.Model] = e.Copy
 	}
 	words := []string{e.Model, "is", e.State.String()}
+	if e.Offered {
+		words = append(words, "here to nobody")
+	}
 	if !e.Size.IsZero() {
 		words = append(words, fmt.Sprintf("(%d)", e.Size[modelcache.HostMemory]))
 	}

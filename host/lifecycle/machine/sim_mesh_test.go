@@ -5,11 +5,21 @@ import (
 
 	"github.com/wasmesh/wasmesh/host/modelcache"
 	"github.com/wasmesh/wasmesh/sdk/policyabi"
+	peerv1 "github.com/wasmesh/wasmesh/sdk/proto/peer/v1"
 )
 
 // randomMesh does one thing that comes from other hosts.
 func (s *sim) randomMesh(name string) {
 	s.t.Helper()
+	if len(s.offers) > 0 && s.r.IntN(2) == 0 {
+		s.answerOffer()
+		return
+	}
+	if s.mesh != nil && s.r.IntN(10) == 0 {
+		s.mesh.room = !s.mesh.room
+		s.step(MeshChanged{Room: true})
+		return
+	}
 	s.ticket++
 	switch n := s.r.IntN(20); {
 	case n < 9:
@@ -46,6 +56,29 @@ func (s *sim) randomMesh(name string) {
 	}
 }
 
+// answerOffer does with one offer what an arbiter may do; some are answered late, and some never.
+func (s *sim) answerOffer() {
+	s.t.Helper()
+	o := s.offers[0]
+	s.offers = s.offers[1:]
+	answer := OfferAnswered{Offer: o.ID, RetryAfter: time.Duration(s.r.IntN(5)) * time.Second}
+	switch n := s.r.IntN(10); {
+	case n < 4:
+		s.ticket++
+		s.asked[s.ticket] = o.Model
+		s.step(Reserve{Ticket: s.ticket, Model: o.Model, Purpose: o.Purpose, SizeBytes: o.Size[modelcache.HostMemory]})
+		answer.Placed = true
+	case n < 6:
+		s.mesh.elsewhere[o.Key] = s.r.IntN(2)
+		answer.Placed = true
+	case n < 9:
+		answer.Reason = peerv1.UnplacedReason(s.r.IntN(9))
+	default:
+		return
+	}
+	s.step(answer)
+}
+
 // performMesh holds the machine to what it promises arbiters.
 func (s *sim) performMesh(effect Effect) {
 	s.t.Helper()
@@ -62,6 +95,9 @@ func (s *sim) performMesh(effect Effect) {
 		name := answered(e.Ticket)
 		// What was granted has been published by now.
 		p := s.published[name]
+		if p.Offered {
+			p.State = Absent
+		}
 		if s.m.models[name] != nil && p.State != e.State {
 			s.fatalf("reservation of %s says %v, published is %v", name, e.State, p.State)
 		}
@@ -76,9 +112,13 @@ func (s *sim) performMesh(effect Effect) {
 		if mo := s.m.models[name]; e.Released && mo != nil && mo.state == Loaded {
 			s.fatalf("gave up %s, which is loaded", name)
 		}
-	case Homeless:
+	case Offer:
 		if s.mesh == nil || !s.mesh.Home(e.Key, nil) || s.mesh.CopiesElsewhere(e.Key) > 0 {
-			s.fatalf("%s is homeless, though it is another's to see to", e.Model)
+			s.fatalf("%s is offered, though it is another's to see to", e.Model)
+		}
+		s.offers = append(s.offers, e)
+		if most := max(1, s.m.config.Pulls/2); len(s.m.background.out) > most {
+			s.fatalf("%d offers are out, of %d at most", len(s.m.background.out), most)
 		}
 	}
 }

@@ -40,6 +40,7 @@ type sim struct {
 	mesh    *scriptMesh
 	ticket  TicketID
 	asked   map[TicketID]string
+	offers  []Offer // Without an answer.
 	leaving bool
 	trace   []string
 }
@@ -138,7 +139,7 @@ func (s *sim) perform(effect Effect) {
 	case Publish:
 		s.tracef("  -> %s is %v", e.Model, e.State)
 		s.published[e.Model] = e
-	case Reserved, GaveUp, Remember, Homeless:
+	case Reserved, GaveUp, Remember, Offer:
 		content, err := json.Marshal(e)
 		if err != nil {
 			s.t.Fatal(err)
@@ -395,9 +396,13 @@ func (s *sim) checkModel(mo *model) {
 	if mo.wanted() && !underway && mo.state != Queued {
 		s.fatalf("requests wait or are to come for %s, which is %v", mo.id, mo.state)
 	}
-	queued, inPending := slices.Contains(s.m.queue, mo), s.m.background.unsized.has(mo) || s.m.background.sized.has(mo)
+	queued, inPending := slices.Contains(s.m.queue, mo), s.m.background.unsized.has(mo) || s.m.background.sized.has(mo) ||
+		s.m.background.offers.has(mo) || mo.offering.id != 0
 	if mo.state == Queued && queued == inPending || queued != (mo.state == Queued && mo.wanted()) {
 		s.fatalf("%s is %v, wanted %v, in the queue %v, pending %v", mo.id, mo.state, mo.wanted(), queued, inPending)
+	}
+	if mo.offered != s.m.isOffer(mo) {
+		s.fatalf("%s is %v, offered %v", mo.id, mo.state, mo.offered)
 	}
 	if s.m.background.standby.has(mo) && mo.state != Absent {
 		s.fatalf("%s is on standby and %v", mo.id, mo.state)

@@ -117,6 +117,8 @@ func (m *Machine) ask(mo *model, t ticket) {
 	switch mo.state {
 	case Absent, Failed, Queued:
 		m.enqueue(mo)
+	case Estimating:
+		m.show(mo)
 	}
 }
 
@@ -200,10 +202,15 @@ func (m *Machine) noRoom(answer *Reserved, need, free modelcache.Resources) {
 
 // reserveQuietly starts a load that no request waits for, at once or not at all.
 func (m *Machine) reserveQuietly(mo *model, ev Reserve, answer *Reserved) {
-	no := func(message string) {
-		*answer = Reserved{Ticket: ev.Ticket, Reason: peerv1.UnplacedReason_UNPLACED_REASON_NO_ROOM, Message: message}
+	refuse := func(reason peerv1.UnplacedReason, message string) {
+		*answer = Reserved{Ticket: ev.Ticket, Reason: reason, Message: message}
 	}
+	no := func(message string) { refuse(peerv1.UnplacedReason_UNPLACED_REASON_NO_ROOM, message) }
 	switch slots := m.slots(); {
+	case mo.state == Estimating:
+		mo.use.brought = true
+		m.show(mo)
+		return
 	case mo.state == Loaded || mo.under() || mo.wanted():
 		return
 	case mo.state == Draining:
@@ -215,8 +222,8 @@ func (m *Machine) reserveQuietly(mo *model, ev Reserve, answer *Reserved) {
 	case mo.files.cleaning || m.step.now.Sub(mo.use.evicted) < m.config.Envelope.ReloadGuard:
 		no("the model has just made room for another here")
 		return
-	case slots.loads == 0 || slots.estimates == 0:
-		no("as much is being loaded here as may be without a request waiting")
+	case slots.loads == 0 || slots.estimates == 0 && !m.sizeKnown(mo):
+		refuse(peerv1.UnplacedReason_UNPLACED_REASON_BUSY, "as much is being loaded here as may be without a request waiting")
 		return
 	case ev.ExpectsFree && !ev.Final && !m.sizeKnown(mo):
 		no("how much it needs is not known here, and it was to take only what is free")
@@ -225,6 +232,7 @@ func (m *Machine) reserveQuietly(mo *model, ev Reserve, answer *Reserved) {
 		answer.Granted = false
 		return
 	}
+	m.followActive()
 	before := mo.use
 	mo.use.brought, mo.use.retired = true, false
 	if ev.Purpose == policyabi.PurposeScale {
@@ -246,7 +254,7 @@ func (m *Machine) reserveQuietly(mo *model, ev Reserve, answer *Reserved) {
 func (m *Machine) confirm() {
 	if answer := m.step.reserved; answer != nil {
 		if mo := m.models[m.step.reservedModel]; mo != nil {
-			answer.State = mo.state
+			answer.State = mo.shown()
 		}
 		m.emit(*answer)
 	}

@@ -115,6 +115,8 @@ const (
 	UnplacedReason_UNPLACED_REASON_NO_ROOM UnplacedReason = 6
 	// There are as many copies as the owner allows, or as are needed.
 	UnplacedReason_UNPLACED_REASON_ENOUGH UnplacedReason = 7
+	// The host that the policy chose loads as much at the moment as it does without a request waiting: ask again soon.
+	UnplacedReason_UNPLACED_REASON_BUSY UnplacedReason = 8
 )
 
 // Enum value maps for UnplacedReason.
@@ -128,6 +130,7 @@ var (
 		5: "UNPLACED_REASON_FAILED",
 		6: "UNPLACED_REASON_NO_ROOM",
 		7: "UNPLACED_REASON_ENOUGH",
+		8: "UNPLACED_REASON_BUSY",
 	}
 	UnplacedReason_value = map[string]int32{
 		"UNPLACED_REASON_UNSPECIFIED": 0,
@@ -138,6 +141,7 @@ var (
 		"UNPLACED_REASON_FAILED":      5,
 		"UNPLACED_REASON_NO_ROOM":     6,
 		"UNPLACED_REASON_ENOUGH":      7,
+		"UNPLACED_REASON_BUSY":        8,
 	}
 )
 
@@ -1038,7 +1042,7 @@ func (x *Figures) GetWarming() bool {
 type PlaceRequest struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	ModelId string                 `protobuf:"bytes,1,opt,name=model_id,json=modelId,proto3" json:"model_id,omitempty"`
-	// Of the asker; an arbiter with an older one answers STALE.
+	// What the asker has applied. An arbiter that has applied an older one, or does not know the model, answers STALE.
 	CatalogVersion *v1.Version `protobuf:"bytes,2,opt,name=catalog_version,json=catalogVersion,proto3" json:"catalog_version,omitempty"`
 	// Hosts that failed the asker, and why a copy on them does not count.
 	Exclude []string `protobuf:"bytes,3,rep,name=exclude,proto3" json:"exclude,omitempty"`
@@ -2123,7 +2127,7 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"\rPURPOSE_DRAIN\x10\x03\x12\x16\n" +
 	"\x12PURPOSE_MIN_COPIES\x10\x04\x12\x15\n" +
 	"\x11PURPOSE_REBALANCE\x10\x05\x12\x16\n" +
-	"\x12PURPOSE_BACKGROUND\x10\x06*\xff\x01\n" +
+	"\x12PURPOSE_BACKGROUND\x10\x06*\x99\x02\n" +
 	"\x0eUnplacedReason\x12\x1f\n" +
 	"\x1bUNPLACED_REASON_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bUNPLACED_REASON_NOT_ARBITER\x10\x01\x12\x19\n" +
@@ -2132,7 +2136,8 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"\x1aUNPLACED_REASON_CANNOT_FIT\x10\x04\x12\x1a\n" +
 	"\x16UNPLACED_REASON_FAILED\x10\x05\x12\x1b\n" +
 	"\x17UNPLACED_REASON_NO_ROOM\x10\x06\x12\x1a\n" +
-	"\x16UNPLACED_REASON_ENOUGH\x10\a2\xb0\x04\n" +
+	"\x16UNPLACED_REASON_ENOUGH\x10\a\x12\x18\n" +
+	"\x14UNPLACED_REASON_BUSY\x10\b2\xb0\x04\n" +
 	"\vPeerService\x12I\n" +
 	"\x04Link\x12\x1c.wasmesh.peer.v1.LinkRequest\x1a\x1d.wasmesh.peer.v1.LinkResponse\"\x00(\x010\x01\x12H\n" +
 	"\x05Place\x12\x1d.wasmesh.peer.v1.PlaceRequest\x1a\x1e.wasmesh.peer.v1.PlaceResponse\"\x00\x12N\n" +
