@@ -22,6 +22,8 @@ const softMemoryLimit = 160 << 20
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	// Leaving takes a while; a second signal does not wait for it.
+	context.AfterFunc(ctx, stop)
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(softMemoryLimit)
 	}
