@@ -25,6 +25,7 @@ func Decide(in Input) Output {
 		Active:            map[Key]*syncv1.Model{},
 		Refused:           map[Key]string{},
 		Faults:            d.world.faults,
+		Refuted:           d.world.refuted,
 		AnnotationFaults:  map[Key][]string{},
 		InferenceServices: map[Key]v1beta1.InferenceServiceStatus{},
 		Predictors:        map[Key]v1alpha1.PredictorStatus{},

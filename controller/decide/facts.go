@@ -69,7 +69,7 @@ func (c *candidate) row() policyabi.StatusRow {
 	row := policyabi.StatusRow{
 		Name: c.model.Id, ModelKey: uint64(modelid.KeyOf(c.model.Namespace, c.model.Id)),
 		Loaded: uint32(e.tally.loaded), Loading: uint32(e.tally.loading),
-		Draining: uint32(e.tally.draining), Failed: uint32(e.tally.failed),
+		Draining: uint32(e.tally.draining), Failed: uint32(e.tally.blamed()),
 		HostsReady: uint32(len(e.ready)), HostsWaiting: uint32(e.unready),
 		PreviousState: valueOf[policyabi.ModelState](modelStates, e.previous),
 	}

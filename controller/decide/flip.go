@@ -177,7 +177,7 @@ func (d *decision) examineTarget(ns *namespace, a *alias, c *candidate, refused 
 // evidence gathers what hosts say about the model.
 func (d *decision) evidence(ns *namespace, c *candidate) evidence {
 	e := evidence{
-		tally:       ns.count(c.model.Id),
+		tally:       d.world.count(ns, c.model.Id),
 		unsupported: c.unsupported,
 		shortfall:   c.shortfall,
 		connected:   len(ns.hosts),

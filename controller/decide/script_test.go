@@ -103,6 +103,7 @@ func (s *script) decide() {
 // apply makes the Input that follows, statuses having been through an API server: nothing in the old one is changed.
 func apply(in Input, out Output) Input {
 	in.Active, in.Refused, in.Faults, in.AnnotationFaults = out.Active, out.Refused, out.Faults, out.AnnotationFaults
+	in.Refuted = out.Refuted
 	in.Objects.InferenceServices = slices.Clone(in.Objects.InferenceServices)
 	for i, o := range in.Objects.InferenceServices {
 		if o == nil {
@@ -360,7 +361,7 @@ func fingerprint(o Output) string {
 	for _, key := range slices.SortedFunc(maps.Keys(o.Active), compareKeys) {
 		fmt.Fprintln(&b, "active", key, wire(o.Active[key]))
 	}
-	fmt.Fprintln(&b, "refused", o.Refused, "faults", o.Faults, o.AnnotationFaults)
+	fmt.Fprintln(&b, "refused", o.Refused, "faults", o.Faults, o.AnnotationFaults, len(o.Refuted))
 	for _, key := range slices.SortedFunc(maps.Keys(o.InferenceServices), compareKeys) {
 		fmt.Fprintf(&b, "isvc %v %s\n", key, mustJSON(o.InferenceServices[key]))
 	}

@@ -64,7 +64,7 @@ type reading struct {
 // read puts a policy's answer about one model into words: the policy says what is wrong, the evidence what to say of it.
 func (e evidence) read(state policyabi.ModelState, code policyabi.Failure) reading {
 	r := reading{state: modelStates[state]}
-	reason, attempted := failureReasons[code], e.tally.loading+e.tally.failed > 0
+	reason, attempted := failureReasons[code], e.tally.loading+e.tally.blamed() > 0
 	told := e.tally.failureInfo()
 	switch {
 	case code == 0:

@@ -7,13 +7,16 @@ import (
 // tally counts the copies of one model on connected hosts.
 type tally struct {
 	loaded, loading, draining, failed int
-	// worst is the newest failure; nil for none. A copy that has loaded since has none. host is where.
+	// refuted are those of failed that say nothing against the model: see Output.Refuted. None are while a copy is loaded,
+	// since nothing depends on it.
+	refuted int
+	// worst is the newest failure that is not refuted; nil for none. A copy that has loaded since has none. host is where.
 	worst *syncv1.Failure
 	host  string
 }
 
 // count takes the copies as their hosts have them.
-func (ns *namespace) count(id string) tally {
+func (w *world) count(ns *namespace, id string) tally {
 	var t tally
 	for _, l := range ns.copies[id] {
 		switch l.copy.GetState() {
@@ -26,22 +29,49 @@ func (ns *namespace) count(id string) tally {
 		case syncv1.CopyState_COPY_STATE_FAILED:
 			t.failed++
 		}
-		t.note(l)
+	}
+	for _, l := range ns.copies[id] {
+		f := failureOf(l.copy)
+		if f == nil {
+			continue
+		}
+		if w.refute(FailedCopy{ns.name, id, l.host, f.TimeMs}, t.loaded > 0) && t.loaded == 0 {
+			if l.copy.GetState() == syncv1.CopyState_COPY_STATE_FAILED {
+				t.refuted++
+			}
+			continue
+		}
+		t.note(f, l.host)
 	}
 	return t
 }
 
-// note keeps the newest failure; of equal ones the first in the order of hosts. A failed copy without one counts as one
-// that nothing is known about.
-func (t *tally) note(l located) {
-	f := l.copy.GetFailure()
-	if f == nil && l.copy.GetState() == syncv1.CopyState_COPY_STATE_FAILED {
-		f = &syncv1.Failure{TimeMs: l.copy.GetStateSinceMs()}
+// failureOf is what became of the last attempt to load the copy; nil when it did not fail. A failed copy without one
+// counts as one that nothing is known about.
+func failureOf(c *syncv1.Copy) *syncv1.Failure {
+	if f := c.GetFailure(); f != nil || c.GetState() != syncv1.CopyState_COPY_STATE_FAILED {
+		return f
 	}
-	if f != nil && (t.worst == nil || f.TimeMs > t.worst.TimeMs) {
-		t.worst, t.host = f, l.host
+	return &syncv1.Failure{TimeMs: c.GetStateSinceMs()}
+}
+
+// refute remembers a failure that stands beside a loaded copy, or has stood beside one.
+func (w *world) refute(f FailedCopy, loaded bool) bool {
+	if loaded || w.refutedBefore[f] {
+		w.refuted[f] = true
+	}
+	return w.refuted[f]
+}
+
+// note keeps the newest failure; of equal ones the first in the order of hosts.
+func (t *tally) note(f *syncv1.Failure, host string) {
+	if t.worst == nil || f.TimeMs > t.worst.TimeMs {
+		t.worst, t.host = f, host
 	}
 }
+
+// blamed is the number of failed copies that say something against the model.
+func (t tally) blamed() int { return t.failed - t.refuted }
 
 // total is the number that ModelMesh publishes: copies that are, are becoming, or failed to become. One that drains has
 // left already.
@@ -52,7 +82,7 @@ func (t tally) live() bool { return t.loaded+t.loading+t.draining > 0 }
 
 // blamesModel says that a copy failed, and not merely with its runtime.
 func (t tally) blamesModel() bool {
-	return t.failed > 0 && t.worst.GetReason() != syncv1.FailureReason_FAILURE_REASON_RUNTIME_UNHEALTHY
+	return t.blamed() > 0 && t.worst.GetReason() != syncv1.FailureReason_FAILURE_REASON_RUNTIME_UNHEALTHY
 }
 
 // reached says that version a is not before b; without either nothing has been reached.

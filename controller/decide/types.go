@@ -63,6 +63,8 @@ type Input struct {
 	// AnnotationFaults says of each InferenceService and Predictor which annotations are not followed, as the last Output said
 	// it; like Faults it need not outlive the controller.
 	AnnotationFaults map[Key][]string
+	// Refuted is what the last Output said; like Faults it need not outlive the controller.
+	Refuted map[FailedCopy]bool
 	// Endpoints are the addresses that statuses tell clients.
 	Endpoints Endpoints
 	// Settled is false until every host known at start has reported, or 15 s have passed: before it no status is written,
@@ -104,6 +106,9 @@ type Output struct {
 	// Faults and AnnotationFaults to hand to the next Decide.
 	Faults           map[Key]string
 	AnnotationFaults map[Key][]string
+	// Refuted are the failures that hosts report and that say nothing against the model, since it was loaded on another host
+	// beside them: when that copy goes, the next request loads it again. To hand to the next Decide.
+	Refuted map[FailedCopy]bool
 	// InferenceServices and Predictors hold the new status of each object whose status differs from the one in Input.
 	InferenceServices map[Key]v1beta1.InferenceServiceStatus
 	Predictors        map[Key]v1alpha1.PredictorStatus
@@ -113,6 +118,13 @@ type Output struct {
 	Events []Event
 	// Contradictions of Input.Status, in order.
 	Contradictions []Contradiction
+}
+
+// FailedCopy is one attempt to load a model that failed.
+type FailedCopy struct {
+	Namespace, ModelID, HostID string
+	// TimeMs is when, by the host's clock, in Unix milliseconds; another attempt of the host is of another time.
+	TimeMs int64
 }
 
 // Event is a Kubernetes Event about one object.

@@ -14,6 +14,8 @@ type world struct {
 	namespaces map[string]*namespace
 	// faults of the runtimes that cannot be used.
 	faults map[Key]string
+	// refutedBefore is Input.Refuted, refuted becomes Output.Refuted.
+	refutedBefore, refuted map[FailedCopy]bool
 }
 
 // namespace is one mesh.
@@ -43,7 +45,7 @@ type located struct {
 
 // newWorld makes a namespace of every one that has an object.
 func newWorld(in Input) *world {
-	w := &world{namespaces: map[string]*namespace{}}
+	w := &world{namespaces: map[string]*namespace{}, refutedBefore: in.Refuted, refuted: map[FailedCopy]bool{}}
 	for _, o := range in.Objects.InferenceServices {
 		if o != nil && resolve.IsModelMesh(o) {
 			w.add(o.Namespace)
@@ -61,6 +63,7 @@ func newWorld(in Input) *world {
 	}
 	w.addRuntimes(in)
 	w.addHosts(in.Hosts)
+	w.keepRefuted(in.Hosts)
 	return w
 }
 
@@ -99,6 +102,25 @@ func (w *world) addHosts(hosts []Host) {
 			for id, c := range h.Copies {
 				ns.copies[id] = append(ns.copies[id], located{h.Hello.GetHostId(), c})
 			}
+		}
+	}
+}
+
+// keepRefuted remembers for hosts that are out of reach, which will say again what they said.
+func (w *world) keepRefuted(hosts []Host) {
+	if len(w.refutedBefore) == 0 {
+		return
+	}
+	type id struct{ namespace, host string }
+	away := map[id]bool{}
+	for i := range hosts {
+		if h := &hosts[i]; !h.Connected {
+			away[id{h.Hello.GetNamespace(), h.Hello.GetHostId()}] = true
+		}
+	}
+	for f := range w.refutedBefore {
+		if away[id{f.Namespace, f.HostID}] {
+			w.refuted[f] = true
 		}
 	}
 }

@@ -96,8 +96,10 @@ type Loop struct {
 	faults   map[decide.Key]string
 	// annotationFaults are those of the last decision.
 	annotationFaults map[decide.Key][]string
-	plan             []*adminv1.RuntimePlan
-	known            []syncserver.HostKey
+	// refuted are the failures that the last decision held against no model.
+	refuted map[decide.FailedCopy]bool
+	plan    []*adminv1.RuntimePlan
+	known   []syncserver.HostKey
 	// annotations of ConfigMaps.
 	annotations map[decide.Key]string
 	// trouble is why the last pass could not be applied, for operators; empty for none.
@@ -191,6 +193,7 @@ func (l *Loop) pass(now time.Time) (next time.Time) {
 		Settled:   settled,
 
 		AnnotationFaults: l.annotationFaults,
+		Refuted:          l.refuted,
 	}
 	if l.config.Policies != nil {
 		in.Status = l.config.Policies.Status
@@ -261,7 +264,7 @@ func (l *Loop) take(now time.Time, out decide.Output) bool {
 		l.config.Policies.Contradicted(out.Contradictions)
 	}
 	changed := !maps.EqualFunc(l.annotationFaults, out.AnnotationFaults, slices.Equal)
-	l.annotationFaults = out.AnnotationFaults
+	l.annotationFaults, l.refuted = out.AnnotationFaults, out.Refuted
 	if !slices.EqualFunc(l.plan, out.Runtimes, samePlan) {
 		l.plan, changed = out.Runtimes, true
 	}

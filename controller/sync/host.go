@@ -30,7 +30,7 @@ type host struct {
 }
 
 // Hosts answers what every host has said of itself, sorted by namespace and id. A host that disconnected keeps what it
-// last said. The caller must not change anything reachable from the answer.
+// last said, its copies for forgetKnownAfter. The caller must not change anything reachable from the answer.
 func (s *Server) Hosts() []decide.Host {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -118,8 +118,9 @@ func (s *Server) disconnect(st *stream) {
 	}
 	h := st.host
 	h.stream, h.Connected, h.Complete, h.goneAt = nil, false, false, time.Now()
+	s.forgetNoLaterThan(h.goneAt.Add(forgetGoneAfter))
 	if h.left() {
-		h.Copies, h.shared, h.Load = map[string]*syncv1.Copy{}, false, nil // It has unloaded everything, and told nobody.
+		h.empty() // It has unloaded everything, and told nobody.
 	} else {
 		s.known[st.key] = h.goneAt.Add(forgetKnownAfter)
 	}
@@ -165,24 +166,6 @@ func (s *Server) hostsChanged() {
 	signal(s.changed)
 	signal(s.policiesChanged)
 	s.advance()
-}
-
-// forgetLongestGone keeps the number of disconnected hosts within its bound. The caller holds the lock.
-func (s *Server) forgetLongestGone() {
-	var longest HostKey
-	gone := 0
-	for key, h := range s.hosts {
-		if h.stream != nil {
-			continue
-		}
-		gone++
-		if l := s.hosts[longest]; l == nil || h.goneAt.Before(l.goneAt) {
-			longest = key
-		}
-	}
-	if gone > maxDisconnected {
-		delete(s.hosts, longest)
-	}
 }
 
 // acknowledged tells whether every connected host of a namespace has applied a version. The caller holds the lock.

@@ -96,9 +96,13 @@ func (s *Server) sweep() {
 	for key, until := range s.known {
 		if !now.Before(until) {
 			delete(s.known, key)
+			if h := s.hosts[key]; h != nil && h.stream == nil {
+				h.empty()
+			}
 			signal(s.changed)
 		}
 	}
+	s.forgetGone(now)
 }
 
 // advance does what an event has made due, and lets keepDeadlines look again. The caller holds the lock.
@@ -120,6 +124,9 @@ func (s *Server) deadline() time.Time {
 	}
 	for _, until := range s.known {
 		consider(until)
+	}
+	if !s.forgetAt.IsZero() {
+		consider(s.forgetAt)
 	}
 	return earliest
 }

@@ -28,6 +28,9 @@ const (
 	settleTimeout = 15 * time.Second
 	// forgetKnownAfter is how long a host that disconnected is still waited for by a controller that restarts.
 	forgetKnownAfter = 60 * time.Second
+	// forgetGoneAfter: a host that has been without a stream for so long does not come back under its name, or comes as one
+	// that nobody knew; until then others try to reach it, and operators see it.
+	forgetGoneAfter = time.Hour
 	// maxDisconnected bounds the hosts that are remembered without a stream; the longest gone are forgotten first.
 	maxDisconnected = 1000
 )
@@ -76,7 +79,9 @@ type Server struct {
 	expected map[HostKey]bool
 	settleBy time.Time
 	// known hosts that are not connected, with the time from which on they are not expected any more.
-	known    map[HostKey]time.Time
+	known map[HostKey]time.Time
+	// forgetAt is when the next host that has gone is to be forgotten; zero for never.
+	forgetAt time.Time
 	stopping bool
 	policies policyPlans
 	// queries under way, by id.

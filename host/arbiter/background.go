@@ -47,6 +47,8 @@ func (w want) pauses() (first, longest time.Duration) {
 type retry struct {
 	at    time.Time
 	pause time.Duration
+	// turns is how often it was refused by hosts with room that were not busy.
+	turns int
 }
 
 // targets is how many copies there should be.
@@ -181,12 +183,17 @@ func (m *Machine) nextTurnAt() time.Time {
 // postpone has a want wait after a refusal: for another turn, when hosts have room and only too much to do, else longer
 // each time.
 func (m *Machine) postpone(mo *model, d *decision, u *Unplaced) {
-	if d.want.waitsForTurn() && u.Reason == peerv1.UnplacedReason_UNPLACED_REASON_NO_ROOM && m.roomSomewhere(mo, d) {
-		m.resting = m.step.now.Add(rest)
-		m.queue(mo)
-		return
-	}
 	r := &mo.retries[d.want]
+	if d.want.waitsForTurn() && u.Reason == peerv1.UnplacedReason_UNPLACED_REASON_NO_ROOM && m.roomSomewhere(mo, d) {
+		if len(d.refusals) > 0 && !d.someBusy() {
+			r.turns++
+		}
+		if r.turns <= turnsMost {
+			m.resting = m.step.now.Add(rest)
+			m.queue(mo)
+			return
+		}
+	}
 	first, longest := d.want.pauses()
 	r.pause = min(max(2*r.pause, first), longest)
 	r.at = m.step.now.Add(r.pause)

@@ -65,6 +65,9 @@ const (
 	// GrantTTL is how long a host counts as holding a model that it has taken on although residency does not say so: as
 	// long as the host itself keeps the load for whoever is to come.
 	GrantTTL = 5 * time.Second
+	// quietGrantTTL is that of a load that nobody waits for: the host may drop it at once, and residency, which says so
+	// within milliseconds, may have said both that it came and that it went before anybody looked.
+	quietGrantTTL = time.Second
 	// distrust is how long a host that gave no answer is passed over while there are others.
 	distrust = 5 * time.Second
 	// useTTL is how long a report of use counts. Copies that are busy report four times a second, others once.
@@ -78,6 +81,12 @@ const (
 	retryBackground = 10 * time.Second
 	retryScaleMax   = 10 * time.Second
 	retryMax        = 160 * time.Second
+	// retryFailed is the longest pause that a host makes after failed loads (package lifecycle). One that says more has
+	// another clock.
+	retryFailed = 15 * time.Minute
+	// turnsMost is how often in a row a copy that nobody waits for is refused for want of room by hosts whose figures say that
+	// there is some, before that counts as any refusal: with rests in between it is some seconds.
+	turnsMost = 20
 	// rest is for how long a host that refused a load that nobody waits for is offered no other. Hosts start only so many of
 	// them at once: when their memory is free, they may take the next one soon.
 	rest = 200 * time.Millisecond

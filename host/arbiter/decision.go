@@ -48,6 +48,11 @@ func (d *decision) out(host string) bool {
 	return slices.ContainsFunc(d.refusals, func(r refusal) bool { return r.host == host })
 }
 
+// someBusy reports whether a host refused only for having too much to do.
+func (d *decision) someBusy() bool {
+	return slices.ContainsFunc(d.refusals, func(r refusal) bool { return r.reason == peerv1.UnplacedReason_UNPLACED_REASON_BUSY })
+}
+
 // begin decides about the model; none is being decided about.
 func (m *Machine) begin(mo *model, wanted demand, c census) {
 	mo.decision = &decision{demand: wanted, need: m.need(mo, c)}
@@ -180,7 +185,11 @@ func (m *Machine) granted(mo *model, event Reserved) {
 			h.promised(d.reserve, m.figures(member).Sequence)
 		}
 		mo.grants = slices.DeleteFunc(mo.grants, func(g grant) bool { return g.host == d.host })
-		mo.grants = append(mo.grants, grant{host: d.host, epoch: member.Epoch, until: m.step.now.Add(GrantTTL)})
+		ttl := GrantTTL
+		if !placement.Waits(d.purpose) {
+			ttl = quietGrantTTL
+		}
+		mo.grants = append(mo.grants, grant{host: d.host, epoch: member.Epoch, until: m.step.now.Add(ttl)})
 	}
 	m.finish(mo, Result{Placed: &Placed{Host: d.host, Decision: d.hook, Already: event.State == residency.Loaded}})
 }
@@ -251,7 +260,7 @@ func (m *Machine) overdue(host string) bool {
 	return m.step.now.Sub(h.busy) >= busyPatience
 }
 
-// abandonLost gives up on hosts that have gone or leave while they were being asked, in the order of asking.
+// abandonLost gives up on hosts that have gone while they were being asked, in the order of asking.
 func (m *Machine) abandonLost() {
 	var lost []ReserveID
 	for id, mo := range m.reserves {

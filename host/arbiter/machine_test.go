@@ -22,8 +22,9 @@ type mesh struct {
 	hosts  []members.Member
 	copies map[uint64][]residency.Copy
 	now    time.Time
-	most   int // Copies of one host, if not 0.
-	views  int // How often the View has changed.
+	most   int                   // Copies of one host, if not 0.
+	full   peerv1.UnplacedReason // What it says beyond that.
+	views  int                   // How often the View has changed.
 }
 
 func newMesh(hosts int) *mesh {
@@ -90,7 +91,7 @@ func (m *mesh) run(a *Machine, event Event) (answers []Answer) {
 					m.set(e.Key, e.Host, residency.Loaded)
 					events = append(events, CopiesChanged{Keys: []uint64{e.Key}})
 				} else {
-					reserved.Reason = peerv1.UnplacedReason_UNPLACED_REASON_NO_ROOM
+					reserved.Reason = m.full
 				}
 				events = append(events, reserved)
 			case Release:
@@ -167,7 +168,7 @@ func TestCreatedAtOnce(t *testing.T) {
 // Hosts that take only so much are asked no more than a few times a second, and filled all the same.
 func TestFillsHostsThatTakeLittle(t *testing.T) {
 	m := newMesh(2)
-	m.most = 3
+	m.most, m.full = 3, peerv1.UnplacedReason_UNPLACED_REASON_BUSY
 	a := m.arbiter("a", asItIs)
 	var rows []*syncv1.Model
 	for i := range 8 {
@@ -185,6 +186,29 @@ func TestFillsHostsThatTakeLittle(t *testing.T) {
 	}
 	m.most = 4
 	m.wait(time.Second, a)
+	if n := m.held("a") + m.held("b"); n != 8 {
+		t.Errorf("%d copies where 8 have room", n)
+	}
+}
+
+// Hosts that claim to have room, and whatever is asked of them say that they have none, are asked less and less.
+func TestHostsThatOnlyClaimRoom(t *testing.T) {
+	m := newMesh(2)
+	m.most, m.full = 1, peerv1.UnplacedReason_UNPLACED_REASON_NO_ROOM
+	a := m.arbiter("a", asItIs)
+	var rows []*syncv1.Model
+	for i := range 8 {
+		rows = append(rows, row([]string{fmt.Sprint("m", i), "min=1", "size=1"}))
+	}
+	m.run(a, CatalogChanged{Upserts: rows})
+	m.wait(10*time.Second, a)
+	before := a.Stats().Refused
+	m.wait(10*time.Minute, a)
+	if n := a.Stats().Refused - before; n == 0 || n > 200 {
+		t.Errorf("%d refusals in ten minutes", n)
+	}
+	m.most = 4
+	m.wait(retryMax, a)
 	if n := m.held("a") + m.held("b"); n != 8 {
 		t.Errorf("%d copies where 8 have room", n)
 	}

@@ -157,7 +157,7 @@ func (t *tally) failedOn(now time.Time, failures int, id string) Unplaced {
 		u.Message += ": " + t.last.GetMessage()
 	}
 	if !t.soonest.IsZero() {
-		u.RetryAfter = max(t.soonest.Sub(now), retryScale)
+		u.RetryAfter = min(max(t.soonest.Sub(now), retryScale), retryFailed)
 	}
 	return u
 }

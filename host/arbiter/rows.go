@@ -3,6 +3,7 @@ package arbiter
 import (
 	"math"
 	"slices"
+	"time"
 
 	"github.com/wasmesh/wasmesh/host/members"
 	"github.com/wasmesh/wasmesh/host/modelcache"
@@ -12,7 +13,7 @@ import (
 // need is the memory that a copy is expected to take.
 type need struct {
 	memory modelcache.Resources
-	// declared: by the owner. known: by the owner, or because it was loaded before; else it is the mean of all copies.
+	// declared: by the owner. known: by the owner, or because it was loaded before; else it is a guess.
 	declared, known bool
 }
 
@@ -33,27 +34,36 @@ func (m *Machine) need(mo *model, c census) need {
 	case c.size > 0:
 		*bytes, n.known = c.size, true
 	default:
-		*bytes = m.meanCopy()
+		*bytes = m.usualCopy(mo)
 	}
 	return n
 }
 
-// meanCopy is the size of the average copy in the mesh, in bytes; 0 while there is none.
-func (m *Machine) meanCopy() int64 {
-	const most = 1 << 48 // Whatever hosts say, the sums stay in range.
-	var used, copies int64
+// usualCopy is a guess of what a copy takes, in bytes: the mean copy of the host in the middle; 0 while there is none. One
+// host cannot make it absurd, whatever it says, and a guess rules out no host: it is at most what the smallest one has.
+func (m *Machine) usualCopy(mo *model) int64 {
+	var means []int64
+	smallest := int64(math.MaxInt64)
 	all := m.step.view.All()
 	for i := range all {
-		if h := &all[i]; h.Live && !h.Gateway {
-			f := m.figures(h)
-			used += min(max(f.Capacity[modelcache.HostMemory]-f.Free[modelcache.HostMemory], 0), most)
-			copies += int64(min(max(f.Copies, 0), most))
+		h := &all[i]
+		if !h.Live || h.Gateway {
+			continue
+		}
+		f := m.figures(h)
+		capacity := f.Capacity[modelcache.HostMemory]
+		if used := capacity - f.Free[modelcache.HostMemory]; used > 0 && f.Copies > 0 {
+			means = append(means, used/int64(f.Copies))
+		}
+		if capacity > 0 && h.Eligible(mo.runtimes()) {
+			smallest = min(smallest, capacity)
 		}
 	}
-	if copies == 0 {
+	if len(means) == 0 {
 		return 0
 	}
-	return used / copies
+	slices.Sort(means)
+	return min(means[(len(means)-1)/2], smallest)
 }
 
 // modelOf is the model as the place hook sees it.
@@ -67,6 +77,7 @@ func (m *Machine) modelOf(mo *model, d *decision, c census) placement.Model {
 	if c.used.After(last) {
 		last = c.used
 	}
+	last = m.atLatestNow(last)
 	return placement.Model{
 		ID: mo.id, Key: mo.key, Need: d.need.memory, Declared: d.need.declared,
 		Keep: modelcache.Keep{Pinned: knobs.GetPinned(), Priority: knobs.GetPriority()}, LastUsed: last,
@@ -104,9 +115,17 @@ func (m *Machine) isFull(member *members.Member) bool {
 func (m *Machine) row(member *members.Member, mo *model) placement.Host {
 	free, loads := m.believed(member)
 	row := placement.FromMember(member, m.figures(member), mo.runtimes())
-	row.Free = free
+	row.Free, row.Oldest, row.Started = free, m.atLatestNow(row.Oldest), m.atLatestNow(row.Started)
 	row.LoadsQueued += loads
 	return row
+}
+
+// atLatestNow is a time by another host's clock, which may be ahead.
+func (m *Machine) atLatestNow(t time.Time) time.Time {
+	if t.After(m.step.now) {
+		return m.step.now
+	}
+	return t
 }
 
 // hasReserve reports whether enough stays free for requests that miss.

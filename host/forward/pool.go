@@ -33,7 +33,7 @@ const (
 	// peerPing: a peer that has said nothing for so long is asked whether it lives, and has as long to answer; then its
 	// connections are broken. Who is in the mesh is found out faster, and elsewhere (package peers): this is for calls
 	// that are under way when a peer goes silent.
-	peerPing = 5 * time.Second
+	peerPing = 2 * time.Second
 )
 
 // errPoolClosed ends requests after Close.

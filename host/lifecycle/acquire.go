@@ -16,6 +16,8 @@ import (
 type Lease struct {
 	executor *Executor
 	served   *served
+	// answered is told of the release; nil for all but the first who have waited for a load.
+	answered chan<- struct{}
 	released atomic.Bool
 }
 
@@ -26,6 +28,12 @@ func (l *Lease) ModelID() string { return l.served.modelID }
 func (l *Lease) Release() {
 	if l.released.Swap(true) {
 		return
+	}
+	if l.answered != nil {
+		select {
+		case l.answered <- struct{}{}:
+		default:
+		}
 	}
 	if l.served.gate != nil {
 		l.served.gate.leave()
@@ -78,6 +86,8 @@ type outcome struct {
 	served *served
 	place  *place
 	wake   machine.Wake
+	// answered is the lease's.
+	answered chan<- struct{}
 }
 
 // errAgain: the copy is not served any more, so the model is to be asked for anew.
@@ -214,6 +224,7 @@ func (e *Executor) answered(ctx context.Context, o outcome, started time.Time) (
 	}
 	lease, err := e.pass(ctx, o.served, o.place)
 	if err == nil {
+		lease.answered = o.answered
 		e.metrics.cacheMiss.Observe(milliseconds(time.Since(started)))
 	}
 	return lease, err
@@ -255,62 +266,81 @@ func (e *Executor) stage(modelID string) string {
 }
 
 // A load that a thousand requests waited for would set off a thousand of them at once, and the first answer would come
-// when all have been sent: they all want the same processors. So they go in waves, each twice the one before; the first
-// are answered while the others are still to come, and the last goes a few milliseconds later, when the runtime is busy
-// anyway.
+// when all have been sent: they all want the same processors. So a few go first and alone. When one of them has its
+// answer the others follow in waves, each twice the one before; the last goes a few milliseconds later, when the runtime
+// is busy anyway. Where an answer takes longer than firstAnswer it is the runtime that takes the time, and nobody waits
+// for that.
 const (
-	firstWave = 4
-	wavePause = 500 * time.Microsecond
+	firstWave   = 4
+	firstAnswer = 5 * time.Millisecond
+	wavePause   = 500 * time.Microsecond
 )
 
 // wake answers waiters, in the order in which they came.
 func (e *Executor) wake(effect machine.Wake) {
-	now, later := effect.Waiters, []machine.WaiterID(nil)
-	if effect.Copy != nil && len(now) > firstWave {
-		now, later = now[:firstWave], now[firstWave:]
+	o := outcome{wake: effect, served: e.servedTo(effect)}
+	if o.served == nil || len(effect.Waiters) <= firstWave {
+		e.wakeAll(o, effect.Waiters)
+		return
 	}
-	e.wakeAll(effect, now)
-	if len(later) > 0 {
-		e.workers.Go(func() { e.wakeInWaves(effect, later) })
-	}
+	first, answered := o, make(chan struct{}, 1)
+	first.answered = answered
+	e.wakeAll(first, effect.Waiters[:firstWave])
+	e.workers.Go(func() { e.wakeInWaves(o, effect.Waiters[firstWave:], answered) })
 }
 
-func (e *Executor) wakeInWaves(effect machine.Wake, waiters []machine.WaiterID) {
+// servedTo is the copy that waiters get, as requests find it: the machine publishes it before it wakes anybody with it.
+// Later it may be served no more, and its gate has to hold for them all the same. Nil: they get none, or all have given up.
+func (e *Executor) servedTo(effect machine.Wake) *served {
+	if effect.Copy == nil {
+		return nil
+	}
+	for _, id := range effect.Waiters {
+		if value, ok := e.requests.waiters.Load(id); ok {
+			w, _ := value.(*waiter)
+			value, _ = e.requests.served.Load(w.modelID)
+			found, _ := value.(*served)
+			return found
+		}
+	}
+	return nil
+}
+
+// wakeInWaves wakes the others once the first are answered.
+func (e *Executor) wakeInWaves(o outcome, waiters []machine.WaiterID, answered <-chan struct{}) {
+	longest := time.NewTimer(firstAnswer)
+	defer longest.Stop()
+	select {
+	case <-answered:
+	case <-longest.C:
+	}
 	ticker := time.NewTicker(wavePause)
 	defer ticker.Stop()
-	for wave := firstWave * 2; len(waiters) > 0; wave *= 2 {
-		<-ticker.C
+	for wave := firstWave * 2; ; wave *= 2 {
 		n := min(wave, len(waiters))
-		e.wakeAll(effect, waiters[:n])
-		waiters = waiters[n:]
+		e.wakeAll(o, waiters[:n])
+		if waiters = waiters[n:]; len(waiters) == 0 {
+			return
+		}
+		<-ticker.C
 	}
 }
 
 // wakeAll answers waiters at once. One that has given up is not there any more: what was acquired for it is released.
-func (e *Executor) wakeAll(effect machine.Wake, waiters []machine.WaiterID) {
+func (e *Executor) wakeAll(o outcome, waiters []machine.WaiterID) {
 	for _, id := range waiters {
 		value, ok := e.requests.waiters.LoadAndDelete(id)
 		if !ok {
-			if effect.Copy != nil {
-				e.release(effect.Copy)
+			if o.wake.Copy != nil {
+				e.release(o.wake.Copy)
 			}
 			continue
 		}
+		to := o
+		if o.served != nil && o.served.gate != nil {
+			to.place = o.served.gate.join(true)
+		}
 		w, _ := value.(*waiter)
-		if effect.Copy == nil {
-			w.answer <- outcome{wake: effect}
-			continue
-		}
-		// What is published is found: the machine publishes a copy before it wakes anybody with it.
-		value, _ = e.requests.served.Load(w.modelID)
-		found, _ := value.(*served)
-		if found == nil || found.copy != effect.Copy {
-			found = &served{modelID: w.modelID, copy: effect.Copy}
-		}
-		o := outcome{served: found}
-		if found.gate != nil {
-			o.place = found.gate.join(true)
-		}
-		w.answer <- o
+		w.answer <- to
 	}
 }

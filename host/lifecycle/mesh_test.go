@@ -258,6 +258,73 @@ func TestMaxConcurrencyAfterALoad(t *testing.T) {
 	})
 }
 
+// Who is woken in a later wave, when the copy is on its way out, goes by its limit all the same: there is no turn to be had.
+func TestLaterWavesOfACopyThatLeaves(t *testing.T) {
+	config := capacity(3)
+	config.Machine.MaxConcurrency = 1
+	run(t, config, func(t *testing.T, h *host) {
+		h.catalog("m")
+		var group sync.WaitGroup
+		var inside, served atomic.Int64
+		for range 100 {
+			group.Go(func() {
+				lease, err := h.acquire("m")
+				if err != nil {
+					if outcomeOf(err) != route.UnknownModel {
+						t.Error(err)
+					}
+					return
+				}
+				if n := inside.Add(1); n > 1 {
+					t.Errorf("%d requests at once", n)
+				}
+				if served.Add(1) == 1 {
+					if err := h.CatalogChanged(t.Context(), machine.CatalogChanged{Removed: []string{"m"}}); err != nil {
+						t.Error(err)
+					}
+				}
+				time.Sleep(time.Second)
+				inside.Add(-1)
+				lease.Release()
+			})
+		}
+		group.Wait()
+		time.Sleep(time.Second)
+		if n := h.machine.Ledger().Stats(); n.InFlight != 0 || !n.Draining.IsZero() || served.Load() == 0 {
+			t.Fatalf("%d served, %+v", served.Load(), n)
+		}
+	})
+}
+
+// Whoever gives up between the load's end and their turn to go keeps the copy for some milliseconds at most.
+func TestWaitersThatGiveUpLetGo(t *testing.T) {
+	run(t, capacity(3), func(t *testing.T, h *host) {
+		h.catalog("m")
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var group sync.WaitGroup
+		for n := range 1000 {
+			group.Go(func() {
+				if n < firstWave {
+					lease := h.mustAcquire("m")
+					cancel()
+					time.Sleep(time.Minute)
+					lease.Release()
+				} else if lease, err := h.Acquire(ctx, "m"); err == nil {
+					lease.Release()
+				}
+			})
+			synctest.Wait()
+		}
+		<-ctx.Done()
+		time.Sleep(firstAnswer + 10*wavePause)
+		if n := h.machine.Ledger().Stats().InFlight; n != firstWave {
+			t.Errorf("%d requests in flight, %d hold a lease", n, firstWave)
+		}
+		group.Wait()
+	})
+}
+
 // A copy that is given up ends what it has; who waits for a turn goes where another copy is.
 func TestGiveUp(t *testing.T) {
 	o := &others{}

@@ -128,6 +128,7 @@ func TestSuspect(t *testing.T) {
 	run(t, capacity(3), func(t *testing.T, h *host) {
 		h.catalog("m")
 		h.use("m")
+		h.runtime.program(func() { h.runtime.silence = time.Second }) // So that the doubt lasts.
 		h.Suspect()
 		h.Suspect()
 		if _, ok := h.TryAcquire("m"); ok {

@@ -193,6 +193,10 @@ func (m *Mesh) handOverOne(ctx context.Context, c leaving) (stranded string) {
 				}
 				continue
 			}
+			if why != "" {
+				// The arbiter may see a host that this one does not, and would name it again at once, over and over.
+				sleep(ctx, handoverAgain)
+			}
 		default:
 			why = fmt.Sprintf("no host takes it: %s", result.Unplaced.Message)
 			if final(result.Unplaced.Reason) {

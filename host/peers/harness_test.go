@@ -191,7 +191,7 @@ func (m *mesh) end() {
 	for _, h := range m.hosts {
 		h.end()
 	}
-	time.Sleep(5 * time.Second)
+	time.Sleep(10 * time.Second)
 }
 
 // seedAll tells every host of every other, as the controller does.

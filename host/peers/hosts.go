@@ -121,7 +121,7 @@ func (l *listed) Listed(n gossip.Node) {
 	}
 	h.node, h.listed, h.wasListed = n, true, true
 	h.poke()
-	p.rebuild()
+	p.changed()
 }
 
 // Unlisted implements gossip.Events. A link that stands knows better, until it too breaks.
@@ -138,7 +138,7 @@ func (l *listed) Unlisted(id string) {
 	if !h.live {
 		h.departed = true
 	}
-	p.rebuild()
+	p.changed()
 }
 
 // Superseded implements gossip.Events.
@@ -165,29 +165,64 @@ func (p *Peers) forgetAbsent(now time.Time) {
 	p.rebuild()
 }
 
+// changed has readers and the Listener see who is there now: at once, or when as much time has passed as should between
+// two Views, for many hosts may come together and each View costs as much as there are. That a host has gone does not
+// wait: see rebuild. Under mu.
+func (p *Peers) changed() {
+	if time.Since(p.shown) >= showing {
+		p.rebuild()
+		return
+	}
+	p.unseen = true
+	select {
+	case p.dirty <- struct{}{}:
+	default:
+	}
+}
+
+// show is the goroutine that makes up for changes that had to wait.
+func (p *Peers) show(ctx context.Context) {
+	for {
+		select {
+		case <-p.dirty:
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case <-time.After(showing):
+		case <-ctx.Done():
+			return
+		}
+		p.mu.Lock()
+		if p.unseen {
+			p.rebuild()
+		}
+		p.mu.Unlock()
+	}
+}
+
 // rebuild makes readers and the Listener see who is there now. Under mu.
 func (p *Peers) rebuild() {
-	p.stale = false
 	now := time.Now()
-	hosts := make([]members.Member, 0, len(p.hosts)+1)
-	clients := make(map[string]peerv1.PeerServiceClient, len(p.hosts))
-	own := p.config.node()
-	hosts = append(hosts, memberOf(own.ID, own, nil))
-	hosts[0].Live = true
-	if figures := p.publisher.Figures(); figures != nil {
-		link.Describe(&hosts[0], figures)
-	}
+	p.stale, p.unseen, p.shown = false, false, now
+	ids := make([]string, 0, len(p.hosts)+1)
 	for id, h := range p.hosts {
-		if !h.shown(now) {
-			continue
+		if h.shown(now) {
+			ids = append(ids, id)
 		}
-		m := memberOf(id, h.node, h.greeting)
-		m.Live = h.live
-		if h.figures != nil {
-			link.Describe(&m, h.figures)
+	}
+	// Members are large, so they are made in the order in which a View has them.
+	ids = append(ids, p.config.HostID)
+	slices.Sort(ids)
+	hosts := make([]members.Member, 0, len(ids))
+	clients := make(map[string]peerv1.PeerServiceClient, len(ids))
+	for _, id := range ids {
+		m, figures := p.memberOf(id)
+		if figures != nil {
+			link.Describe(&m, figures)
 		}
 		hosts = append(hosts, m)
-		if h.live {
+		if h := p.hosts[id]; h != nil && h.live {
 			clients[id] = h.client
 		}
 	}
@@ -198,6 +233,19 @@ func (p *Peers) rebuild() {
 		p.notifier.membersChanged()
 	}
 	p.checkSynced()
+}
+
+// memberOf is a host, this one perhaps, and what it last said of itself. Under mu.
+func (p *Peers) memberOf(id string) (members.Member, *peerv1.Figures) {
+	if id == p.config.HostID {
+		m := memberOf(id, p.config.node(), nil)
+		m.Live = true
+		return m, p.publisher.Figures()
+	}
+	h := p.hosts[id]
+	m := memberOf(id, h.node, h.greeting)
+	m.Live = h.live
+	return m, h.figures
 }
 
 // memberOf takes what the host said itself over what gossip says, unless that is of a later start.

@@ -29,13 +29,15 @@ const (
 	// refresh is how often readers see new figures of others, at most: each of many hosts sends some twice a second, and
 	// a View is made anew for them.
 	refresh = 100 * time.Millisecond
+	// showing is the least time between two Views, except when a host has gone.
+	showing = 10 * time.Millisecond
 	// housekeeping is how often, in refreshes, it is looked whether somebody has been absent for long.
 	housekeeping = 10
 	// late is a refresh that took too long to come for the machine not to be overloaded. What is heard passes through
 	// several goroutines, each of which waits as long for its turn.
 	late = 2 * refresh
 	// asking is how often, in refreshes, others are asked about followers that are not known.
-	asking = 3
+	asking = 5
 )
 
 // Peers is this host's part of the mesh. Make it with New, and Run it.
@@ -72,6 +74,9 @@ type Peers struct {
 	closed  bool
 	isReady bool // synced is closed
 	stale   bool // figures have come that are not in the View
+	unseen  bool // the View is to be made anew, when enough time has passed since it was last shown
+	shown   time.Time
+	dirty   chan struct{} // unseen has been set
 
 	// now is what readers see; written under mu.
 	now atomic.Pointer[present]
@@ -112,13 +117,13 @@ func New(config Config, deps Deps) (*Peers, error) {
 		config: config, deps: deps, log: deps.Logger, metrics: metrics, failures: failures,
 		token: tokenOf(config.Key, config.Mesh, config.Namespace), publisher: link.NewPublisher(), notifier: newNotifier(),
 		attempts: make(chan struct{}, maxAttempts), superseded: make(chan error, 1), synced: make(chan struct{}),
-		hosts: map[string]*host{}, seeds: newSeeds(), table: residency.NewTable(),
+		dirty: make(chan struct{}, 1), hosts: map[string]*host{}, seeds: newSeeds(), table: residency.NewTable(),
 	}
 	if p.config.Dial == nil {
 		p.config.Dial = dialTCP
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
-	p.links = link.NewServer(p.publisher, config.hello(), p.admit, metrics.meter())
+	p.links = link.NewServer(p.publisher, config.hello(), p.admit, metrics.meter(), p.stalled)
 	p.server = p.newServer()
 	if _, err := p.table.Replace(config.HostID, config.Epoch, nil, residency.Stamp{}); err != nil {
 		return nil, err
@@ -139,7 +144,9 @@ func New(config Config, deps Deps) (*Peers, error) {
 // Run takes part in the mesh until ctx ends, which is no error, or another host takes this one's place: ErrSuperseded.
 func (p *Peers) Run(ctx context.Context) error {
 	p.restore()
+	p.ticked.Store(time.Now().UnixNano())
 	p.wg.Go(func() { p.tell(p.ctx) })
+	p.wg.Go(func() { p.show(p.ctx) })
 	p.wg.Go(func() { p.join(p.ctx) })
 	p.wg.Go(func() { p.keepHouse(p.ctx) })
 	p.notifier.membersChanged()

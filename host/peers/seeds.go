@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -22,15 +23,16 @@ const (
 	// maxSeeds bounds those that are told, maxSaved those that are remembered without.
 	maxSeeds = gossip.MaxHosts
 	maxSaved = 256
-	// maxJoins are made at once. Each takes up to two seconds when nobody answers.
-	maxJoins = 16
+	// maxJoins are made at once. Each takes up to two seconds when nobody answers. One that succeeds makes most of the
+	// others needless, so there are few, and no two hosts begin with the same.
+	maxJoins = 4
 	// maxAddresses of a name that stands for many.
 	maxAddresses = 64
 	lookupTime   = 2 * time.Second
 	// maxStrangers are asked about at once, each maxAsked times. Gossip reaches nearly everybody in a few rounds, and the
 	// rest when lists are exchanged the next time, which may be half a minute; somebody who is linked to should not wait.
 	maxStrangers = 64
-	maxAsked     = 5
+	maxAsked     = 4
 
 	savedFile = "peers.pb"
 )
@@ -112,7 +114,7 @@ func (p *Peers) toAsk() string {
 		}
 		p.seeds.strangers[id]--
 	}
-	if len(p.seeds.strangers) == 0 || p.seeds.over {
+	if len(p.seeds.strangers) == 0 || p.seeds.over || p.stalled() {
 		return ""
 	}
 	for _, h := range p.hosts { // in no order: another one each time
@@ -163,8 +165,8 @@ func (p *Peers) join(ctx context.Context) {
 func (p *Peers) absent() []Seed {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.seeds.over {
-		return nil
+	if p.seeds.over || p.stalled() && p.listedAny() {
+		return nil // a host that has no time does not make itself more work, unless it is alone
 	}
 	candidates := slices.Concat(p.seeds.told, p.seeds.saved)
 	for id, h := range p.hosts {
@@ -193,7 +195,18 @@ func (p *Peers) absent() []Seed {
 		}
 	}
 	p.seeds.joins = joins
+	rand.Shuffle(len(absent), func(i, j int) { absent[i], absent[j] = absent[j], absent[i] })
 	return absent
+}
+
+// listedAny: gossip knows somebody. Under mu.
+func (p *Peers) listedAny() bool {
+	for _, h := range p.hosts {
+		if h.listed {
+			return true
+		}
+	}
+	return false
 }
 
 // gossipAddresses are those that need no joining: this host's own, and of who is listed. Under mu.

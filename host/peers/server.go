@@ -2,7 +2,6 @@ package peers
 
 import (
 	"context"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -27,7 +26,7 @@ func (p *Peers) newServer() *grpc.Server {
 		grpc.ReadBufferSize(bufferSize), grpc.WriteBufferSize(bufferSize), grpc.SharedWriteBuffer(true),
 		grpc.InitialWindowSize(streamWindow), grpc.InitialConnWindowSize(connectionWindow),
 		// Beats find who is silent; this frees a connection whose follower is not even there to be written to.
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 5 * time.Second, Timeout: link.Silence}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: link.Patience, Timeout: link.Patience}),
 		grpc.UnaryInterceptor(p.authenticateUnary), grpc.StreamInterceptor(p.authenticateStream),
 	)
 	peerv1.RegisterPeerServiceServer(server, &service{peers: p})

@@ -70,6 +70,9 @@ type Trip struct {
 	tried, excluded, busy []string
 	// waited are the hosts where it has waited, without an arbiter's word for them since.
 	waited []string
+	// named is the host that the arbiter's last word was for; vain are those that knew nothing of it.
+	named string
+	vain  []string
 	// next is the host to go to, to wait there; empty for none.
 	next string
 
@@ -136,7 +139,7 @@ func (t *Trip) nobody() Action {
 	if !t.config.AwaitHost || why.Outcome != NoHost {
 		return t.fail(why)
 	}
-	t.tried, t.excluded, t.busy, t.waited = nil, nil, nil, nil
+	t.tried, t.excluded, t.busy, t.waited, t.vain = nil, nil, nil, nil, nil
 	return t.await(why)
 }
 
@@ -220,7 +223,20 @@ func (t *Trip) NotHere(host string, why *NotHere) {
 		t.exclude(host)
 	default: // Absent, Draining
 		t.try(host)
+		if host == t.named {
+			t.named = ""
+			t.inVain(host)
+		}
 	}
+}
+
+// inVain: the arbiter has the model on a host that does not. Once is a copy that had to go in between; twice is an arbiter
+// that does not know yet, and would name the host again and again.
+func (t *Trip) inVain(host string) {
+	if slices.Contains(t.vain, host) {
+		t.exclude(host)
+	}
+	t.vain = add(t.vain, host)
 }
 
 // refused: the host will not have the request. A full queue is no reason to load another copy for this request; whether
@@ -251,7 +267,7 @@ func (t *Trip) Lost(host string, replayable bool) {
 
 // Placed: the model's arbiter had it reserved on host, maybe this one, or knows that it is there already.
 func (t *Trip) Placed(host string) {
-	t.next = host
+	t.next, t.named = host, host
 	// What the host said before holds no longer.
 	t.waited = slices.DeleteFunc(t.waited, func(h string) bool { return h == host })
 }

@@ -191,19 +191,28 @@ func TestTrips(t *testing.T) {
 }
 
 func TestHostsThatSendEverythingOn(t *testing.T) {
+	// Each is named again once: the copy may have had to go in between. After that somebody else has to load the model.
 	trip := NewTrip(TripConfig{Model: "digits"})
-	visits := 0
+	visits := map[string]int{}
 	for {
 		action := trip.Next(picture("a b c"))
 		switch action.Do {
 		case Place:
-			trip.Placed("b")
+			for _, host := range []string{"b", "c"} {
+				if !slices.Contains(action.Exclude, host) {
+					trip.Placed(host)
+					break
+				}
+			}
+			if len(action.Exclude) == 2 {
+				trip.Unplaced(peerv1.UnplacedReason_UNPLACED_REASON_NO_ROOM, nil)
+			}
 		case Forward:
-			visits++
-			trip.NotHere("b", &NotHere{Reason: Absent})
+			visits[action.Host]++
+			trip.NotHere(action.Host, &NotHere{Reason: Absent})
 		case Fail:
-			if visits != MaxVisits || action.Err.Outcome != NoHost || action.Err.RetryAfter != time.Second || !strings.Contains(action.Err.Message, "digits") {
-				t.Errorf("%d visits, then %v %v", visits, action.Err.Outcome, action.Err)
+			if visits["b"] != 2 || visits["c"] != 2 || action.Err.Outcome != NoHost || action.Err.RetryAfter != time.Second || action.Err.Message == "" {
+				t.Errorf("%v visits, then %v %v", visits, action.Err.Outcome, action.Err)
 			}
 			return
 		}

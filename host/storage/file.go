@@ -87,6 +87,17 @@ func directory(p place, dir string) *place {
 // fileDialect serves rootblob buckets.
 type fileDialect struct{}
 
+// only has a rootblob bucket list one path and nothing beside it; to other buckets it means nothing.
+func only(path string) func(as func(any) bool) error {
+	return func(as func(any) bool) error {
+		var o *rootblob.Only
+		if as(&o) {
+			o.Path = path
+		}
+		return nil
+	}
+}
+
 func (fileDialect) describe(listed *blob.ListObject) (key, version string) {
 	var info fs.FileInfo
 	if listed.As(&info) {

@@ -18,6 +18,13 @@ type flight struct {
 	err error
 }
 
+// has reports whether the entry, to which the caller holds a reference, is on disk.
+func (d *disk) has(e *entry) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return e.present
+}
+
 // fetch returns when the entry, to which the caller holds a reference, is on disk. download writes exactly e.size
 // bytes to the file.
 func (d *disk) fetch(ctx context.Context, e *entry, download func(context.Context, *os.File) error) error {

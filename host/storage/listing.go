@@ -59,7 +59,7 @@ type lister struct {
 func (l *lister) page(ctx context.Context, prefix string, token []byte) ([]byte, error) {
 	pageCtx, cancel := context.WithTimeout(ctx, listPageTimeout)
 	defer cancel()
-	objects, next, err := l.bucket.ListPage(pageCtx, token, listPageSize, &blob.ListOptions{Prefix: prefix})
+	objects, next, err := l.bucket.ListPage(pageCtx, token, listPageSize, &blob.ListOptions{Prefix: prefix, BeforeList: only(l.path)})
 	if err != nil {
 		if ctx.Err() == nil && pageCtx.Err() != nil {
 			return nil, errorf(Unavailable, "%s%s: no listing within %v; it is tried again",

@@ -22,16 +22,58 @@ type link struct {
 // tree builds and removes <models>/<model id>. Callers serialise by model id.
 type tree struct {
 	modelsDir, staging, records string
-	disk                        *disk
+	// mark is an empty file, of which records are links.
+	mark string
+	disk *disk
+	// spare is an empty directory under spares for the next model: making one takes the file system longer than all the
+	// rest, and somebody waits for it.
+	spares string
+	spare  chan string
 }
 
-// build makes the model's directory whole under staging and moves it into place, instead of one that was there.
+// prepare makes the spare directory if there is none. What fails here fails again where it matters.
+func (t *tree) prepare(scratch string) {
+	dir := filepath.Join(t.spares, scratch)
+	if len(t.spare) > 0 || os.Mkdir(dir, 0o755) != nil {
+		return
+	}
+	select {
+	case t.spare <- dir:
+	default:
+		_ = os.Remove(dir) // Another was faster.
+	}
+}
+
+// empty answers an empty directory for a model.
+func (t *tree) empty(scratch string) (string, error) {
+	select {
+	case dir := <-t.spare:
+		return dir, nil
+	default:
+		dir := filepath.Join(t.staging, scratch)
+		return dir, os.Mkdir(dir, 0o755)
+	}
+}
+
+// record notes that the model's directory is ours. A link is quicker than a file of its own, but has a limit somewhere.
+func (t *tree) record(modelID string) error {
+	name := filepath.Join(t.records, modelID)
+	if os.Link(t.mark, name) == nil {
+		return nil
+	}
+	return os.WriteFile(name, nil, 0o600)
+}
+
+// build makes the model's directory whole out of sight and moves it into place, instead of one that was there.
 func (t *tree) build(modelID, scratch string, links []link) error {
-	dir := filepath.Join(t.staging, scratch)
+	dir, err := t.empty(scratch)
+	if err != nil {
+		return err
+	}
 	if err := t.fill(dir, links); err != nil {
 		return errors.Join(err, removeTree(dir))
 	}
-	if err := os.WriteFile(filepath.Join(t.records, modelID), nil, 0o600); err != nil {
+	if err := t.record(modelID); err != nil {
 		return errors.Join(err, removeTree(dir))
 	}
 	final := filepath.Join(t.modelsDir, modelID)
@@ -45,11 +87,8 @@ func (t *tree) build(modelID, scratch string, links []link) error {
 	return os.Chmod(final, 0o555)
 }
 
-// fill makes the directories and links, then takes write permission off all directories but the top one.
+// fill makes the directories and links in an empty directory, then takes write permission off all directories but the top one.
 func (t *tree) fill(dir string, links []link) error {
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		return err
-	}
 	for _, l := range links {
 		name := filepath.Join(dir, filepath.FromSlash(l.rel))
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {

@@ -122,6 +122,7 @@ func (s *Store) pullOnce(ctx context.Context, modelID string, ref *syncv1.Storag
 		s.disk.release(m.entries)
 		return Artifact{}, err
 	}
+	s.calls.Go(func() { s.tree.prepare(s.scratchName()) })
 	s.mu.Lock()
 	s.models[modelID] = m
 	s.mu.Unlock()
@@ -168,6 +169,9 @@ func (s *Store) fetchAll(ctx context.Context, p *place, objects []object, entrie
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(s.cfg.PullConcurrency)
 	for i, o := range objects {
+		if s.disk.has(entries[i]) {
+			continue
+		}
 		group.Go(func() error {
 			return s.disk.fetch(ctx, entries[i], func(ctx context.Context, f *os.File) error {
 				return s.download(ctx, p, o, f)

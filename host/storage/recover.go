@@ -21,6 +21,8 @@ import (
 //	objects/   whole objects, named by objectName
 //	partial/   downloads under way; nothing in it outlives its process
 //	staging/   model directories being built or taken down; likewise
+//	spare/     an empty directory for the next model
+//	mark       an empty file
 //	models/    an empty file for each model directory that is ours, written before the directory appears
 const (
 	cacheName   = ".cache"
@@ -29,6 +31,8 @@ const (
 	partialName = "partial"
 	stagingName = "staging"
 	modelsName  = "models"
+	spareName   = "spare"
+	markName    = "mark"
 )
 
 var objectFile = regexp.MustCompile(`^[0-9a-f]{64}-([0-9]+)$`)
@@ -36,15 +40,18 @@ var objectFile = regexp.MustCompile(`^[0-9a-f]{64}-([0-9]+)$`)
 // recoverModels removes what a process that died left half-done, and the model directories that it had made: the
 // runtime is emptied before a host starts, so nothing reads them. It touches nothing that this package did not make.
 func recoverModels(modelsDir, cache string) error {
-	for _, dir := range []string{partialName, stagingName} {
+	for _, dir := range []string{partialName, stagingName, spareName} {
 		if err := removeTree(filepath.Join(cache, dir)); err != nil {
 			return err
 		}
 	}
-	for _, dir := range []string{objectsName, partialName, stagingName, modelsName} {
+	for _, dir := range []string{objectsName, partialName, stagingName, spareName, modelsName} {
 		if err := os.MkdirAll(filepath.Join(cache, dir), 0o700); err != nil {
 			return err
 		}
+	}
+	if err := os.WriteFile(filepath.Join(cache, markName), nil, 0o600); err != nil {
+		return err
 	}
 	records, err := os.ReadDir(filepath.Join(cache, modelsName))
 	if err != nil {

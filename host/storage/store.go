@@ -101,6 +101,7 @@ func open(cfg Config, cache string) (*Store, error) {
 		tree: &tree{
 			modelsDir: cfg.ModelsDir, disk: d,
 			staging: filepath.Join(cache, stagingName), records: filepath.Join(cache, modelsName),
+			mark: filepath.Join(cache, markName), spares: filepath.Join(cache, spareName), spare: make(chan string, 1),
 		},
 		models: map[string]*model{},
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -49,6 +50,12 @@ func (m *Mesh) newHost(k int) (*Host, error) {
 
 // Runtime is the runtime beside the host, which survives the host; nil when it is a process of its own.
 func (h *Host) Runtime() *fake.Server { return h.runtime }
+
+// ObjectsOnDisk answers how many objects of models the host's disk cache holds.
+func (h *Host) ObjectsOnDisk() (int, error) {
+	files, err := os.ReadDir(filepath.Join(h.mesh.config.Dir, h.ID, "models", ".cache", "objects"))
+	return len(files), err
+}
 
 // PID of the host.
 func (h *Host) PID() int { return h.process.pid() }

@@ -23,9 +23,9 @@ type background struct {
 	// offerAt is when the next offer may go out, and roomAt when some host was last heard to have more room.
 	offerAt, roomAt time.Time
 	// lookAt is when standby models are looked at again, whatever happens until then; earlier if what is free is no
-	// longer what it was the last time.
-	lookAt   time.Time
-	seenFree modelcache.Resources
+	// longer what it was the last time. In a mesh, if there is more than that, and lookedAt was not just now.
+	lookAt, lookedAt time.Time
+	seenFree         modelcache.Resources
 	// startAt is when the next load may start.
 	startAt   time.Time
 	evictions quota
@@ -297,15 +297,14 @@ func (m *Machine) start(mo *model) bool {
 // mayReplace says who may go for a model that no request waits for: idle copies that are worth no more than it, as long
 // as the envelope allows. This is the host's rule; which of them go first is the order's.
 func (m *Machine) mayReplace(mo *model) func(modelcache.CopyInfo) bool {
-	now, envelope := m.step.now, m.config.Envelope
-	if !m.background.evictions.left(now, envelope.EvictionsPerMinute) {
+	if !m.mayEvict() {
 		return func(modelcache.CopyInfo) bool { return false }
 	}
 	keep, last := mo.keep(), mo.use.last
 	_, switching := m.background.switching[mo.id]
 	return func(c modelcache.CopyInfo) bool {
 		switch {
-		case c.Keep.Pinned || c.InFlight > 0 || now.Sub(c.LoadedAt) < envelope.MinResidency:
+		case !m.replaceable(c):
 			return false
 		case keep.Pinned:
 			return true
@@ -316,6 +315,39 @@ func (m *Machine) mayReplace(mo *model) func(modelcache.CopyInfo) bool {
 		// each other out for ever; but the target of a switch has the active model's last use, and may have to take its place.
 		return c.LastUsed.Before(last) || switching && c.LastUsed.Equal(last)
 	}
+}
+
+// mayEvict reports whether loads that nobody waits for may have more copies go in this minute.
+func (m *Machine) mayEvict() bool {
+	return m.background.evictions.left(m.step.now, m.config.Envelope.EvictionsPerMinute)
+}
+
+// replaceable reports whether a copy may go for a load that nobody waits for, whatever that is worth.
+func (m *Machine) replaceable(c modelcache.CopyInfo) bool {
+	return !c.Keep.Pinned && c.InFlight == 0 && m.step.now.Sub(c.LoadedAt) >= m.config.Envelope.MinResidency
+}
+
+// replacesSome reports whether there is a copy that may go for the model, as mayReplace says it of one that is no target of
+// a switch. Thousands of models may be asked about in one Step.
+func (m *Machine) replacesSome(mo *model) bool {
+	if !m.mayEvict() {
+		return false
+	}
+	if m.step.oldest == nil {
+		m.step.oldest = make(map[int32]time.Time)
+		for _, c := range m.residents() {
+			if used, seen := m.step.oldest[c.Keep.Priority]; m.replaceable(c) && (!seen || c.LastUsed.Before(used)) {
+				m.step.oldest[c.Keep.Priority] = c.LastUsed
+			}
+		}
+	}
+	keep := mo.keep()
+	for priority, used := range m.step.oldest {
+		if keep.Pinned || priority < keep.Priority || priority == keep.Priority && used.Before(mo.use.last) {
+			return true
+		}
+	}
+	return false
 }
 
 // followActive gives the target of every alias that is changing over the last use of the active model, if that is loaded:

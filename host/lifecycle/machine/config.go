@@ -43,9 +43,8 @@ type Mesh interface {
 	// CopiesElsewhere is how many copies of the model other hosts hold, load or queue.
 	CopiesElsewhere(key uint64) int
 	// Room reports whether another host may take a model of this need in the background, as far as is known of it: one that
-	// has so much free, or a copy that has not been used since last, which is when the model was; whatever keeps the model
-	// may replace more than that.
-	Room(runtimes []string, need modelcache.Resources, keep modelcache.Keep, last time.Time) bool
+	// has so much free, or a copy that has not been used since then; whatever keeps the model may replace more than that.
+	Room(runtimes []string, need modelcache.Resources, keep modelcache.Keep, since time.Time) bool
 }
 
 // Envelope limits what happens in the background, that is, without a request waiting. A load that a request waits for

@@ -26,7 +26,7 @@ func (m *Machine) evict(out eviction) {
 		m.unload(mo)
 	}
 	m.worth.clock.Evicted(m.step.now, highest)
-	m.step.copies = nil
+	m.moved()
 }
 
 // drain closes a loaded copy, and unloads it once its last request has ended.
@@ -34,7 +34,7 @@ func (m *Machine) drain(mo *model) {
 	m.setDue(mo, noTime)
 	m.dropTicket(mo)
 	idle := m.ledger.Drain(mo.copyID)
-	m.step.copies = nil
+	m.moved()
 	m.become(mo, Draining)
 	if idle {
 		m.unload(mo)

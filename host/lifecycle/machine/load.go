@@ -220,7 +220,7 @@ func (m *Machine) commit(mo *model) {
 	m.tell(mo)
 	m.serve(mo)
 	m.watchIdle(mo)
-	m.step.copies = nil // A model that waits for room may claim this copy in the same step.
+	m.moved() // A model that waits for room may claim this copy in the same step.
 }
 
 // giveUp ends an attempt that the runtime holds nothing of.

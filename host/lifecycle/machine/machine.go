@@ -72,6 +72,8 @@ type step struct {
 	effects []Effect
 	// copies is the ledger's snapshot, until a copy comes or goes. Requests go on meanwhile: the ledger checks again.
 	copies []modelcache.CopyInfo
+	// oldest is, of the copies that may go for a load that nobody waits for, the least recent last use by priority.
+	oldest map[int32]time.Time
 	// reserved is the answer to the Reserve of this Step, about reservedModel; nil for none.
 	reserved      *Reserved
 	reservedModel string

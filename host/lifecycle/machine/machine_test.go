@@ -136,3 +136,30 @@ func TestSizesDoNotWrap(t *testing.T) {
 		}
 	}
 }
+
+// However often homes change, each model is looked at in its turn.
+func TestReviewsGoOn(t *testing.T) {
+	mesh := &scriptMesh{home: map[uint64]bool{}, elsewhere: map[uint64]int{}}
+	m := New(Config{Runtime: "r", Capacity: modelcache.Resources{1000}, Mesh: mesh})
+	now := time.Unix(1_700_000_000, 0)
+	m.Step(now, RuntimeReady{})
+	var rows []*syncv1.Model
+	for i := range 3 * considerPerStep {
+		row := &syncv1.Model{Id: fmt.Sprintf("m%04d", i), Runtimes: []string{"r"}}
+		mesh.home[key(row.Id)] = false
+		rows = append(rows, row)
+	}
+	m.Step(now, CatalogChanged{Upserts: rows})
+	clear(mesh.home)
+	offered := 0
+	for range 4 {
+		for _, effect := range m.Step(now, MeshChanged{All: true}) {
+			if p, ok := effect.(Publish); ok && p.State == Queued {
+				offered++
+			}
+		}
+	}
+	if offered < len(rows) {
+		t.Errorf("%d of %d models looked at", offered, len(rows))
+	}
+}

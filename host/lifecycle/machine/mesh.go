@@ -28,7 +28,7 @@ func (m *Machine) meshChanged(ev MeshChanged) {
 		b.roomAt, b.lookAt = m.step.now, noTime
 	}
 	if ev.All {
-		m.background.review = slices.Sorted(maps.Keys(m.models))
+		m.reviewAll()
 	}
 	for _, id := range ev.Uncovered {
 		if mo := m.models[id]; mo != nil && mo.row != nil {
@@ -39,6 +39,17 @@ func (m *Machine) meshChanged(ev MeshChanged) {
 			m.reconsider(mo)
 		}
 	}
+}
+
+// reviewAll has all models looked at again. It goes on where the last review has come to: homes that change all the time must
+// not have the first models looked at for ever, and the last never.
+func (m *Machine) reviewAll() {
+	ids := slices.Sorted(maps.Keys(m.models))
+	if left := m.background.review; len(left) > 0 {
+		next, _ := slices.BinarySearch(ids, left[0])
+		ids = slices.Concat(ids[next:], ids[:next])
+	}
+	m.background.review = ids
 }
 
 // review looks again at some of the models of which it may have changed whose they are to see to.
@@ -78,6 +89,8 @@ func (m *Machine) reconsider(mo *model) {
 	case offered && !may:
 		m.rest(mo)
 	case offered || !may:
+	case mo.state == Absent && !m.bound(mo) && m.sizeKnown(mo) && !m.mayFit(mo):
+		m.stand(mo) // As it would come to be, and nobody needs to be told that it was in line in between.
 	case mo.state == Absent, mo.state == Failed && mo.due.IsZero():
 		m.offer(mo)
 	}

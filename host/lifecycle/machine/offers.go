@@ -1,7 +1,6 @@
 package machine
 
 import (
-	"slices"
 	"time"
 
 	"github.com/wasmesh/wasmesh/host/modelcache"
@@ -71,13 +70,17 @@ func (m *Machine) seekStandby() {
 	if b.standby.len() == 0 {
 		return
 	}
-	if free := m.ledger.Free(); free != b.seenFree {
-		b.seenFree, b.roomAt, b.lookAt = free, now, noTime
+	free := m.ledger.Free()
+	if !b.seenFree.Covers(free) {
+		b.roomAt, b.lookAt = now, noTime
 	}
-	if now.Before(b.lookAt) {
-		b.runAgain(b.lookAt)
+	b.seenFree = free
+	// Under traffic there is a little more or less free with each event, here and elsewhere, and each look costs.
+	if at := later(b.lookAt, b.lookedAt.Add(m.config.Envelope.Pause)); now.Before(at) {
+		b.runAgain(at)
 		return
 	}
+	b.lookedAt = now
 	again := now.Add(recheck)
 	if len(b.switching) > 0 {
 		again = now.Add(recheckSwitch)
@@ -161,10 +164,12 @@ func (m *Machine) mayFit(mo *model) bool {
 		return true // Whether it fits anywhere is the arbiter's to say.
 	}
 	if m.step.now.Sub(mo.use.evicted) >= m.config.Envelope.ReloadGuard &&
-		(m.ledger.Free().Covers(need) || slices.ContainsFunc(m.residents(), m.mayReplace(mo))) {
+		(m.ledger.Free().Covers(need) || m.replacesSome(mo)) {
 		return true
 	}
-	return m.config.Mesh.Room(mo.row.GetRuntimes(), need, mo.keep(), mo.use.last)
+	// Where all copies are as recent as this one, all but a moment, it would take the place of its like: hosts that evict all
+	// the time would only hand their victims to each other.
+	return m.config.Mesh.Room(mo.row.GetRuntimes(), need, mo.keep(), mo.use.last.Add(-m.config.Envelope.MinResidency))
 }
 
 // propose has the arbiter place the model, which stays as it is until there is an answer.

@@ -59,6 +59,9 @@ func (m *Machine) residents() []modelcache.CopyInfo {
 	return m.step.copies
 }
 
+// moved: a copy has come or gone.
+func (m *Machine) moved() { m.step.copies, m.step.oldest = nil, nil }
+
 // makeRoom has claim find memory for a model: without any victim, and if that does not do, with those that may go, in
 // the order that the copies are ranked in. Ranking costs, and is recorded: nobody is asked to rank copies while those
 // that may go would not suffice in any order.

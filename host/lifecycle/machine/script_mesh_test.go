@@ -19,6 +19,8 @@ type scriptMesh struct {
 	elsewhere map[uint64]int
 	// room: other hosts may have some.
 	room bool
+	// oldest is the last use of the least recently used copy of another host, zero for none.
+	oldest time.Time
 }
 
 func (s *scriptMesh) Home(key uint64, _ []string) bool {
@@ -28,8 +30,8 @@ func (s *scriptMesh) Home(key uint64, _ []string) bool {
 
 func (s *scriptMesh) CopiesElsewhere(key uint64) int { return s.elsewhere[key] }
 
-func (s *scriptMesh) Room([]string, modelcache.Resources, modelcache.Keep, time.Time) bool {
-	return s.room
+func (s *scriptMesh) Room(_ []string, _ modelcache.Resources, _ modelcache.Keep, since time.Time) bool {
+	return s.room || !s.oldest.IsZero() && s.oldest.Before(since)
 }
 
 // key is the one that a row of a script has.
@@ -53,6 +55,9 @@ func (s *script) runMesh(command string, args []string, opts map[string]string) 
 		s.step(MeshChanged{Uncovered: args})
 	case "room": // room a yes: others may have some from now on, and a host has more than before
 		s.mesh.room = args[1] == "yes"
+		s.step(MeshChanged{Room: true})
+	case "oldest": // oldest 30s: another host has no room, and a copy that was last used so long ago
+		s.mesh.oldest = s.now.Add(-s.duration(name))
 		s.step(MeshChanged{Room: true})
 	case "take": // take a: the arbiter has the offered model placed here
 		s.tickets++

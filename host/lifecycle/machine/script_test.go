@@ -256,7 +256,7 @@ func (s *script) run(words []string) {
 		s.step(CatalogChanged{Switching: opts})
 	case "credentials":
 		s.step(CredentialsChanged{})
-	case "mesh", "uncovered", "homes", "room", "take", "placed", "unplaced", "reserve", "give-up", "leave", "stay", "join", "remember":
+	case "mesh", "uncovered", "homes", "room", "oldest", "take", "placed", "unplaced", "reserve", "give-up", "leave", "stay", "join", "remember":
 		s.runMesh(command, args, opts)
 	case "want": // want a 1
 		s.step(Wanted{Model: name, Waiter: WaiterID(s.number(args[1]))})

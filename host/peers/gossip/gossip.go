@@ -11,6 +11,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/memberlist"
@@ -18,15 +19,18 @@ import (
 
 // Intervals. Links tell who is alive; gossip has to be quick only about who has come, and sure about who has gone.
 const (
-	// probeInterval and probeTimeout: a host that is gone is suspected after a few probes and dead some seconds later.
-	probeInterval = 500 * time.Millisecond
-	probeTimeout  = 200 * time.Millisecond
+	// probeInterval and probeTimeout: a host that is gone is suspected after a few probes and dead some seconds later; one
+	// that is only busy is not, for every suspicion is told to all and denied before all.
+	probeInterval = time.Second
+	probeTimeout  = 500 * time.Millisecond
 	// gossipInterval: a newcomer is known to all after a few rounds.
 	gossipInterval = 100 * time.Millisecond
 	// pushPullInterval mends what gossip has lost; memberlist stretches it in meshes of more than 32.
 	pushPullInterval = 15 * time.Second
 	// deadTime is for how long a dead host is still told that it is, in case it is not, and remembered.
 	deadTime = 15 * time.Second
+	// leaving is how long the word that this host leaves has to reach the others, some rounds of gossip.
+	leaving = 5 * gossipInterval
 )
 
 // Config is how a Gossip takes part.
@@ -54,6 +58,11 @@ type Gossip struct {
 	list      *memberlist.Memberlist
 	directory *directory
 	self      Node
+
+	// mu guards closed, and that memberlist is told to leave only before it is shut down, or it panics.
+	mu      sync.Mutex
+	closed  bool
+	closing chan struct{}
 }
 
 // New joins nobody yet, but may be joined.
@@ -75,7 +84,7 @@ func New(config Config) (*Gossip, error) {
 			return nil, err
 		}
 	}
-	g := &Gossip{config: config, self: config.Node, directory: newDirectory(config.Node, config.Events)}
+	g := &Gossip{config: config, self: config.Node, directory: newDirectory(config.Node, config.Events), closing: make(chan struct{})}
 	settings, err := g.settings(meta)
 	if err != nil {
 		return nil, errors.Join(err, transport.Shutdown())
@@ -129,20 +138,52 @@ func (g *Gossip) Join(address string) error {
 	return nil
 }
 
-// Leave tells the others that this host leaves for good, and waits until some have been told, or ctx ends.
+// Leave tells the others that this host leaves for good, and gives them a moment to hear it, until ctx ends at most, or
+// nobody is left. After Close it does nothing.
 func (g *Gossip) Leave(ctx context.Context) error {
-	timeout := streamTimeout
-	if deadline, ok := ctx.Deadline(); ok {
-		timeout = max(min(timeout, time.Until(deadline)), time.Millisecond)
+	if !g.sayGoodbye() {
+		return nil
 	}
-	if err := g.list.Leave(timeout); err != nil {
-		return fmt.Errorf("leave the mesh: %w", err)
+	ticks := time.NewTicker(gossipInterval / 4)
+	defer ticks.Stop()
+	patience := time.NewTimer(leaving)
+	defer patience.Stop()
+	for g.directory.len() > 0 {
+		select {
+		case <-ticks.C:
+		case <-patience.C:
+			return nil
+		case <-g.closing:
+			return nil
+		case <-ctx.Done():
+			return fmt.Errorf("leave the mesh: %w", ctx.Err())
+		}
 	}
 	return nil
 }
 
+// sayGoodbye hands memberlist the word; false when it takes none any more. memberlist itself would wait until it has been
+// sent so and so often, which in a mesh that all leave never happens, and calls that an error.
+func (g *Gossip) sayGoodbye() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return false
+	}
+	_ = g.list.Leave(time.Millisecond)
+	return true
+}
+
 // Close ends it. memberlist's goroutines end within streamTimeout.
-func (g *Gossip) Close() error { return g.list.Shutdown() }
+func (g *Gossip) Close() error {
+	g.mu.Lock()
+	if !g.closed {
+		g.closed = true
+		close(g.closing)
+	}
+	g.mu.Unlock()
+	return g.list.Shutdown()
+}
 
 func (g *Gossip) refused(err error) {
 	if reason, ok := refusalOf(err); ok {

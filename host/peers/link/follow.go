@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -17,8 +16,8 @@ import (
 	peerv1 "github.com/wasmesh/wasmesh/sdk/proto/peer/v1"
 )
 
-// Sink takes in what the other host says, on the goroutine of Follow. An error of Replace or Advance says that it does
-// not fit together: nothing was taken in.
+// Sink takes in what the other host says. Its methods are never called at once by two goroutines. An error of Replace or
+// Advance says that it does not fit together: nothing was taken in.
 type Sink interface {
 	// Greeted is called once, before anything else; an error, a *RefusedError perhaps, ends the stream.
 	Greeted(*peerv1.LinkHello) error
@@ -27,6 +26,10 @@ type Sink interface {
 	// Matches reports whether what was taken in is at that stamp.
 	Matches(residency.Stamp) bool
 	Described(*peerv1.Figures)
+	// Fell is told, after a first Replace, that the host is silent: it is to be taken for dead. Rose is told that it has
+	// been heard again, with all that it had said before still true: nothing is lost on a stream. An error ends it.
+	Fell()
+	Rose() error
 }
 
 // RefusedError: what the other host sent was not taken in, and the link was given up.
@@ -51,18 +54,15 @@ type Follower struct {
 	Hello *peerv1.LinkHello
 	Meter Meter
 	// Stalled reports whether this host itself did not get to run just now. Then that it heard nothing says nothing, and
-	// it goes on listening; or else a busy machine would take everybody for dead, and be busy with connecting to all again.
+	// it goes on listening; or else a busy machine would take everybody for dead.
 	Stalled func() bool
 }
-
-// maxStalls is how often in a row silence is put down to this host itself.
-const maxStalls = 8
 
 // Follow greets a host, and takes in what it says until the stream ends, which it does with an error, always.
 func (f Follower) Follow(ctx context.Context, client peerv1.PeerServiceClient, sink Sink) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	w := &watch{stalled: f.Stalled, silent: func() { cancel(ErrSilent) }}
+	w := &watch{stalled: f.Stalled, sink: sink, giveUp: func() { cancel(ErrSilent) }}
 	w.start()
 	defer w.stop()
 	stream, err := client.Link(ctx)
@@ -77,50 +77,10 @@ func (f Follower) Follow(ctx context.Context, client peerv1.PeerServiceClient, s
 			cancel(err) // io.EOF: the stream has ended, and listen knows why
 		}
 	}()
-	err = ended(ctx, s.listen(stream, w.heard))
+	err = ended(ctx, s.listen(stream, w))
 	cancel(err)
 	<-spoken
 	return err
-}
-
-// watch calls silent when nothing was heard for too long.
-type watch struct {
-	stalled func() bool
-	silent  func()
-
-	mu     sync.Mutex
-	timer  *time.Timer
-	stalls int
-}
-
-func (w *watch) start() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.timer = time.AfterFunc(Patience, w.fire)
-}
-
-func (w *watch) heard() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.stalls = 0
-	w.timer.Reset(Silence)
-}
-
-func (w *watch) stop() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.timer.Stop()
-}
-
-func (w *watch) fire() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.stalls < maxStalls && w.stalled() {
-		w.stalls++
-		w.timer.Reset(Silence)
-		return
-	}
-	w.silent()
 }
 
 // ended answers why a stream ended: a cause of ours is more than what grpc makes of it.
@@ -143,6 +103,10 @@ type session struct {
 	staged   []residency.Entry
 	failures []Failure
 	staging  bool
+	// whole: a snapshot has been taken in.
+	whole bool
+	// pace is how often the host says that it says something; 0 for each Beat.
+	pace time.Duration
 	// asked: a snapshot was asked for, and what comes before it is not for us.
 	asked   bool
 	resyncs int
@@ -177,7 +141,7 @@ func (s *session) speak(ctx context.Context, stream clientStream, hello *peerv1.
 	}
 }
 
-func (s *session) listen(stream clientStream, heard func()) error {
+func (s *session) listen(stream clientStream, w *watch) error {
 	for {
 		message, err := stream.Recv()
 		if err != nil {
@@ -186,9 +150,8 @@ func (s *session) listen(stream clientStream, heard func()) error {
 			}
 			return err
 		}
-		heard()
 		s.meter.Message(In, proto.Size(message))
-		if err := s.take(message); err != nil {
+		if err := w.heard(s, message); err != nil {
 			var refused *RefusedError
 			if errors.As(err, &refused) {
 				s.meter.Refused(refused.Reason)
@@ -218,7 +181,8 @@ func (s *session) take(message *peerv1.LinkResponse) error {
 	case *peerv1.LinkResponse_Figures:
 		s.sink.Described(value.Figures)
 	case *peerv1.LinkResponse_Beat:
-		if !s.staging && !s.asked && !s.sink.Matches(decodeStamp(value.Beat.GetStamp())) {
+		s.pace = min(time.Duration(value.Beat.GetEveryMs())*time.Millisecond, slowBeat)
+		if stamp := value.Beat.GetStamp(); stamp != nil && !s.staging && !s.asked && !s.sink.Matches(decodeStamp(stamp)) {
 			return s.askAgain(errors.New("this host has something else than it should have by now"))
 		}
 	}
@@ -241,6 +205,7 @@ func (s *session) snapshot(m *peerv1.Snapshot) error {
 	if err := s.sink.Replace(entries, failures, decodeStamp(m.GetStamp())); err != nil {
 		return malformed("snapshot: %v", err)
 	}
+	s.whole = true
 	return nil
 }
 

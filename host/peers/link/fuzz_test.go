@@ -25,7 +25,7 @@ func FuzzFollow(f *testing.F) {
 	p.Publish(entry(2, residency.Failed), &syncv1.Failure{Message: "no"})
 	delta, _ := p.delta(at.Sequence)
 	for _, m := range slices.Concat([]*peerv1.LinkResponse{{Message: &peerv1.LinkResponse_Hello{Hello: hello("a")}}}, messages,
-		[]*peerv1.LinkResponse{delta, beat(at), {Message: &peerv1.LinkResponse_Figures{Figures: &peerv1.Figures{Reclaim: []int64{-1, 2, 3, 4, 5}}}}}) {
+		[]*peerv1.LinkResponse{delta, &peerv1.LinkResponse{Message: &peerv1.LinkResponse_Beat{Beat: &peerv1.Beat{Stamp: encodeStamp(at)}}}, {Message: &peerv1.LinkResponse_Figures{Figures: &peerv1.Figures{Reclaim: []int64{-1, 2, 3, 4, 5}}}}}) {
 		encoded, err := proto.Marshal(m)
 		if err != nil {
 			f.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,6 +32,8 @@ type sink struct {
 	replaced int
 	advanced int
 	refuse   error
+	// fell and rose say when it was told, the last time.
+	fell, rose time.Time
 }
 
 func newSink() *sink {
@@ -65,6 +68,13 @@ func (s *sink) remember(failures []Failure) {
 func (s *sink) Matches(stamp residency.Stamp) bool { return s.table.Matches("a", 1, stamp) }
 
 func (s *sink) Described(f *peerv1.Figures) { s.figures = f }
+
+func (s *sink) Fell() { s.fell = time.Now() }
+
+func (s *sink) Rose() error {
+	s.rose = time.Now()
+	return nil
+}
 
 // meters counts.
 type meters struct {
@@ -154,10 +164,12 @@ func hello(id string) *peerv1.LinkHello {
 }
 
 func following(id string, m *meters) Follower {
-	return Follower{Hello: hello(id), Meter: m.meter(), Stalled: func() bool { return false }}
+	return Follower{Hello: hello(id), Meter: m.meter(), Stalled: never}
 }
 
 func all(*peerv1.LinkHello) error { return nil }
+
+func never() bool { return false }
 
 // follow runs Follow; stop ends it and answers its error.
 func (r *rig) follow(s *sink, m *meters) (stop func() error) {
@@ -177,7 +189,7 @@ func entry(key uint64, state residency.State) residency.Entry {
 func TestFollowerHasWhatIsPublished(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, m := NewPublisher(), &meters{}
-		server := NewServer(p, hello("a"), all, m.meter())
+		server := NewServer(p, hello("a"), all, m.meter(), never)
 		r := newRig(t, serving(server))
 		defer server.Wait()
 		defer r.end()
@@ -218,7 +230,7 @@ func TestFollowerHasWhatIsPublished(t *testing.T) {
 func TestSlowFollower(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, m := NewPublisher(), &meters{}
-		server := NewServer(p, hello("a"), all, m.meter())
+		server := NewServer(p, hello("a"), all, m.meter(), never)
 		r := newRig(t, serving(server))
 		defer server.Wait()
 		defer r.end()
@@ -280,10 +292,9 @@ func TestResync(t *testing.T) {
 		}}}
 	}
 	for name, wrong := range map[string]*peerv1.LinkResponse{
-		"gap":          delta(7, 8, 0),
-		"digest":       delta(4, 5, 12345),
-		"beat":         {Message: &peerv1.LinkResponse_Beat{Beat: &peerv1.Beat{Stamp: &peerv1.Stamp{Sequence: 9}}}},
-		"beat of none": {Message: &peerv1.LinkResponse_Beat{}},
+		"gap":    delta(7, 8, 0),
+		"digest": delta(4, 5, 12345),
+		"beat":   {Message: &peerv1.LinkResponse_Beat{Beat: &peerv1.Beat{Stamp: &peerv1.Stamp{Sequence: 9}}}},
 		"bad state": {Message: &peerv1.LinkResponse_Delta{Delta: &peerv1.Delta{
 			After: 4, Entries: []*peerv1.Entry{{Key: 2, State: 99}}, Stamp: &peerv1.Stamp{Sequence: 5},
 		}}},
@@ -395,7 +406,7 @@ func TestMalformedFollowerIsRefused(t *testing.T) {
 				m := &meters{}
 				server := NewServer(NewPublisher(), hello("a"), func(*peerv1.LinkHello) error {
 					return status.Error(codes.AlreadyExists, "go away")
-				}, m.meter())
+				}, m.meter(), never)
 				r := newRig(t, serving(server))
 				defer server.Wait()
 				defer r.end()
@@ -418,7 +429,7 @@ func TestMalformedFollowerIsRefused(t *testing.T) {
 func TestSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, m := NewPublisher(), &meters{}
-		server := NewServer(p, hello("a"), all, m.meter())
+		server := NewServer(p, hello("a"), all, m.meter(), never)
 		ended := make(chan error, 10)
 		r := newRig(t, func(stream Stream) error {
 			err := server.Serve(t.Context(), stream)
@@ -450,8 +461,13 @@ func TestSilence(t *testing.T) {
 			time.Sleep(10 * time.Second)
 			r.network.Cut("10.0.0.1", "10.0.0.2")
 		}()
-		if err := following("b", m).Follow(t.Context(), r.client, newSink()); !errors.Is(err, ErrSilent) || time.Since(began) > 10*time.Second+Silence {
-			t.Errorf("the follower ended after %v with %v", time.Since(began), err)
+		s := newSink()
+		err := following("b", m).Follow(t.Context(), r.client, s)
+		if took := s.fell.Sub(began); !errors.Is(err, ErrSilent) || took < 10*time.Second || took > 10*time.Second+Silence {
+			t.Errorf("it was told after %v, and ended with %v", took, err)
+		}
+		if took := time.Since(s.fell); took > lingering {
+			t.Errorf("the follower ended %v after that", took)
 		}
 		began = time.Now()
 		if err := following("b", m).Follow(t.Context(), r.client, newSink()); !errors.Is(err, ErrSilent) || time.Since(began) > Patience {
@@ -465,14 +481,15 @@ func TestSilence(t *testing.T) {
 func TestSilenceWhileStalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &meters{}
-		server := NewServer(NewPublisher(), hello("a"), all, m.meter())
+		server := NewServer(NewPublisher(), hello("a"), all, m.meter(), never)
 		r := newRig(t, serving(server))
 		defer server.Wait()
 		defer r.end()
 		f := following("b", m)
 		f.Stalled = func() bool { return true }
 		done := make(chan error, 1)
-		go func() { done <- f.Follow(t.Context(), r.client, newSink()) }()
+		s := newSink()
+		go func() { done <- f.Follow(t.Context(), r.client, s) }()
 		time.Sleep(time.Second)
 		r.network.Cut("10.0.0.1", "10.0.0.2")
 		time.Sleep(3 * Silence)
@@ -483,11 +500,130 @@ func TestSilenceWhileStalled(t *testing.T) {
 			t.Fatalf("ended with %v", err)
 		default:
 		}
+		synctest.Wait()
+		if !s.fell.IsZero() {
+			t.Error("a host was taken for dead")
+		}
 		r.network.Cut("10.0.0.1", "10.0.0.2")
 		began := time.Now()
-		if err := <-done; !errors.Is(err, ErrSilent) || time.Since(began) > (maxStalls+2)*Silence {
+		if err := <-done; !errors.Is(err, ErrSilent) || time.Since(began) > (maxStalls+2)*Silence+lingering {
 			t.Errorf("ended after %v with %v", time.Since(began), err)
 		}
 		r.network.HealAll()
+	})
+}
+
+// A host that was silent for a moment, and is heard again, has said nothing in vain: it needs no other stream and no
+// other snapshot.
+func TestHeardAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, m := NewPublisher(), &meters{}
+		server := NewServer(p, hello("a"), all, m.meter(), never)
+		r := newRig(t, serving(server))
+		defer server.Wait()
+		defer r.end()
+		p.Publish(entry(1, residency.Loaded), nil)
+		s := newSink()
+		stop := r.follow(s, m)
+		for range 3 {
+			time.Sleep(3 * time.Second)
+			r.network.Cut("10.0.0.1", "10.0.0.2")
+			p.Publish(entry(2, residency.Loaded), nil)
+			p.Publish(entry(1, residency.Absent), nil)
+			time.Sleep(Silence)
+			synctest.Wait()
+			if s.fell.IsZero() || s.rose.After(s.fell) {
+				t.Fatalf("silent: told at %v, heard again at %v", s.fell, s.rose)
+			}
+			time.Sleep(lingering / 2)
+			r.network.HealAll()
+			synctest.Wait()
+			if !s.rose.After(s.fell) || !s.Matches(p.log.Stamp()) {
+				t.Fatalf("heard again: silent at %v, heard at %v, %d entries", s.fell, s.rose, s.table.Len())
+			}
+			p.Publish(entry(1, residency.Loaded), nil)
+			p.Publish(entry(2, residency.Absent), nil)
+		}
+		if err := stop(); !errors.Is(err, context.Canceled) {
+			t.Errorf("ended with %v", err)
+		}
+		if m.snapshots != 1 || s.replaced != 1 {
+			t.Errorf("%d snapshots were sent, %d taken in", m.snapshots, s.replaced)
+		}
+	})
+}
+
+// A host that has no time says so, and less; its followers have patience with it until it has time again.
+func TestSlowBeats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &meters{}
+		var stalled atomic.Bool
+		server := NewServer(NewPublisher(), hello("a"), all, m.meter(), stalled.Load)
+		r := newRig(t, serving(server))
+		defer server.Wait()
+		defer r.end()
+		heard := 0
+		meter := m.meter()
+		meter.Message = func(direction string, _ int) {
+			if direction == In {
+				heard++
+			}
+		}
+		s, done := newSink(), make(chan error, 1)
+		go func() {
+			done <- Follower{Hello: hello("b"), Meter: meter, Stalled: never}.Follow(t.Context(), r.client, s)
+		}()
+		in := func(d time.Duration) int {
+			synctest.Wait()
+			before := heard
+			time.Sleep(d)
+			synctest.Wait()
+			return heard - before
+		}
+		const while = 20 * time.Second
+		usual := in(while)
+		stalled.Store(true)
+		time.Sleep(Beat)
+		slow := in(while)
+		if usual != int(while/Beat) || slow != int(while/slowBeat) || !s.fell.IsZero() {
+			t.Errorf("%d beats, and %d when it had no time; told at %v", usual, slow, s.fell)
+		}
+		stalled.Store(false)
+		time.Sleep(slowBeat)
+		synctest.Wait()
+		r.network.Cut("10.0.0.1", "10.0.0.2")
+		began := time.Now()
+		<-done
+		if took := s.fell.Sub(began); took <= 0 || took > Silence {
+			t.Errorf("it was silent for %v when it had time again", took)
+		}
+		r.network.HealAll()
+	})
+}
+
+// One change goes out at once, and the thousandth in a row with many others.
+func TestBurst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, m := NewPublisher(), &meters{}
+		server := NewServer(p, hello("a"), all, m.meter(), never)
+		r := newRig(t, serving(server))
+		defer server.Wait()
+		defer r.end()
+		s := newSink()
+		stop := r.follow(s, m)
+		time.Sleep(time.Second)
+		for key := range uint64(1000) {
+			p.Publish(entry(key, residency.Loaded), nil)
+			synctest.Wait()
+			if key < burst-1 && s.table.Len() != int(key)+1 {
+				t.Fatalf("%d changes are known of %d", s.table.Len(), key+1)
+			}
+		}
+		time.Sleep(rest)
+		synctest.Wait()
+		if !s.Matches(p.log.Stamp()) || s.advanced > burst+2 /* a beat may be due */ || s.replaced != 1 {
+			t.Errorf("%d entries after %d messages", s.table.Len(), s.advanced)
+		}
+		stop()
 	})
 }

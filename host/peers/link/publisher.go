@@ -141,11 +141,6 @@ func (p *Publisher) delta(after uint64) (message *peerv1.LinkResponse, ok bool) 
 	return p.last, true
 }
 
-// beat says where a follower should be that has everything.
-func beat(at residency.Stamp) *peerv1.LinkResponse {
-	return &peerv1.LinkResponse{Message: &peerv1.LinkResponse_Beat{Beat: &peerv1.Beat{Stamp: encodeStamp(at)}}}
-}
-
 // snapshot is everything, in as many messages as needed, at least one.
 func (p *Publisher) snapshot() (messages []*peerv1.LinkResponse, at residency.Stamp) {
 	p.mu.Lock()

@@ -21,13 +21,25 @@ const (
 	Beat = 500 * time.Millisecond
 	// Silence is when a host is taken for dead: two beats missed, and half of one for a busy machine.
 	Silence = 2*Beat + Beat/2
-	// Patience is how long a host may take to answer at all. It is not live before, so nothing depends on it; and where
-	// many hosts start at once on few processors, giving up early would make it all begin again.
-	Patience = 4 * time.Second
+	// slowBeat is in place of Beat while the host has no time. Beats are most of what a host does at rest, for each of the
+	// others; to insist on them would keep an overloaded machine from all else.
+	slowBeat = 4 * Beat
+	// Patience is how long a host may take to greet, and for each part of its first snapshot. It is not live before, so
+	// nothing depends on it; and where many hosts start at once on few processors, giving up early would make it all begin
+	// again.
+	Patience = 10 * time.Second
 	// listening is how often a follower says that it is still there, and deserted when it is taken not to be. Whether it is
 	// alive its own host's word decides, not this: here a stream is cleared away that nobody reads.
-	listening = 2 * time.Second
-	deserted  = 3 * listening
+	listening = 5 * time.Second
+	deserted  = 4 * listening
+	// proving is how often, in beats, one carries a stamp, when nothing has changed.
+	proving = 10
+	// Changes go out one by one as they come, up to burst of them within rest; then together when that has passed. So one
+	// waits for nothing, and thousands cost each follower no more than a few hundred messages a second. On a host that has
+	// no time, slowRest passes after each.
+	burst    = 8
+	rest     = 40 * time.Millisecond
+	slowRest = Beat / 2
 )
 
 // Direction of messages.
@@ -66,12 +78,14 @@ type Server struct {
 	leaving   chan struct{}
 	leave     sync.Once
 	readers   sync.WaitGroup
+	// stalled reports whether this host did not get to run just now.
+	stalled func() bool
 }
 
 // NewServer makes a Server that greets with hello and follows admit, which may refuse who calls with a status error.
-
-func NewServer(publisher *Publisher, hello *peerv1.LinkHello, admit func(*peerv1.LinkHello) error, meter Meter) *Server {
-	return &Server{publisher: publisher, hello: hello, admit: admit, meter: meter, leaving: make(chan struct{})}
+// stalled is Follower's Stalled.
+func NewServer(publisher *Publisher, hello *peerv1.LinkHello, admit func(*peerv1.LinkHello) error, meter Meter, stalled func() bool) *Server {
+	return &Server{publisher: publisher, hello: hello, admit: admit, meter: meter, leaving: make(chan struct{}), stalled: stalled}
 }
 
 // Hello is what it greets with, and what this host follows others with.
@@ -105,7 +119,7 @@ func (s *Server) Serve(ctx context.Context, stream Stream) error {
 	case <-silent.C:
 		return status.Error(codes.DeadlineExceeded, "no greeting came")
 	}
-	f := &follower{server: s, stream: stream, snapshot: true}
+	f := &follower{server: s, stream: stream, snapshot: true, pace: Beat}
 	if err := f.send(&peerv1.LinkResponse{Message: &peerv1.LinkResponse_Hello{Hello: s.hello}}); err != nil {
 		return err
 	}
@@ -187,26 +201,43 @@ type follower struct {
 	at       residency.Stamp
 	snapshot bool
 	figures  *peerv1.Figures
+	// proven is what the last stamp of a beat was, and plain how many beats have carried none since.
+	proven residency.Stamp
+	plain  int
+	// pace is how often there are beats.
+	pace time.Duration
+	// spurt is when the present burst began, and sent how many messages it has.
+	spurt time.Time
+	sent  int
 }
 
 func (f *follower) run(ctx context.Context, l *listener) error {
 	beat := time.NewTicker(Beat)
 	defer beat.Stop()
 	for {
-		// What is news after this is waited for; what is before it is sent.
-		news := f.server.publisher.News()
-		if _, err := f.update(); err != nil {
-			return err
+		var news <-chan struct{}
+		var rested <-chan time.Time
+		if pause := f.pause(time.Now()); pause > 0 {
+			rested = time.After(pause)
+		} else {
+			// What is news after this is waited for; what is before it is sent.
+			news = f.server.publisher.News()
+			if sent, err := f.update(); err != nil {
+				return err
+			} else if sent {
+				f.sent++
+			}
 		}
 		select {
 		case <-news:
+		case <-rested:
 		case <-l.resync:
 			f.snapshot = true
 		case <-beat.C:
 			if time.Since(time.Unix(0, l.heard.Load())) > deserted {
 				return status.Error(codes.DeadlineExceeded, "the follower is silent")
 			}
-			if err := f.beat(); err != nil {
+			if err := f.beat(beat); err != nil {
 				return err
 			}
 		case err := <-l.failed:
@@ -219,6 +250,22 @@ func (f *follower) run(ctx context.Context, l *listener) error {
 			return context.Cause(f.stream.Context())
 		}
 	}
+}
+
+// pause is how long the next change has to wait for others; zero when it need not.
+func (f *follower) pause(now time.Time) time.Duration {
+	most, rest := burst, rest
+	if f.server.stalled() {
+		most, rest = 1, slowRest
+	}
+	if left := rest - now.Sub(f.spurt); left > 0 {
+		if f.sent < most {
+			return 0
+		}
+		return left
+	}
+	f.spurt, f.sent = now, 0
+	return 0
 }
 
 // update sends whatever the follower does not have.
@@ -252,11 +299,28 @@ func (f *follower) update() (sent bool, err error) {
 }
 
 // beat is whatever has waited for it, or that nothing has.
-func (f *follower) beat() error {
-	if sent, err := f.update(); sent || err != nil {
+func (f *follower) beat(ticks *time.Ticker) error {
+	pace := Beat
+	if f.server.stalled() {
+		pace = slowBeat
+	}
+	sent, err := f.update()
+	if err != nil || sent && pace == f.pace {
 		return err
 	}
-	return f.send(beat(f.at))
+	if pace != f.pace {
+		f.pace = pace
+		ticks.Reset(pace)
+	}
+	m := &peerv1.Beat{}
+	if pace != Beat {
+		m.EveryMs = uint32(pace.Milliseconds())
+	}
+	if f.plain++; f.at != f.proven || f.plain >= proving {
+		f.proven, f.plain = f.at, 0
+		m.Stamp = encodeStamp(f.at)
+	}
+	return f.send(&peerv1.LinkResponse{Message: &peerv1.LinkResponse_Beat{Beat: m}})
 }
 
 func (f *follower) send(m *peerv1.LinkResponse) error {

@@ -1,4 +1,4 @@
-package eviction
+package recording
 
 import (
 	"compress/gzip"
@@ -12,8 +12,13 @@ import (
 	"strconv"
 )
 
-// Read reads a trace: a directory in either format, or a file of the plain one, known by their names. See README.md.
-// Errors name the file and the line.
+// Read reads a trace: a directory in either format, or a file of the plain one, known by their names. Files may be
+// compressed, with .gz at the end of their names. Errors name the file and the line.
+//
+// The plain format is a file, or requests.csv in a directory, with the columns time_ms (since the start), model, size_bytes and,
+// if it likes, load_ms; others are ignored. A model has one size and one load time. The other is invocations.csv and
+// memory.csv in a directory, with the columns of
+// https://github.com/Azure/AzurePublicDataset/blob/master/AzureFunctionsDataset2019.md: a function is a model.
 func Read(path string) (*Trace, error) {
 	info, err := os.Stat(path)
 	if err != nil {

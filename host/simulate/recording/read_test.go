@@ -1,4 +1,4 @@
-package eviction
+package recording
 
 import (
 	"bytes"

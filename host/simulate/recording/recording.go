@@ -1,4 +1,7 @@
-package eviction
+// Package recording reads recordings of requests, in order to replay them: which model was asked for when, how large it is
+// and how long it takes to load. There are two formats, of one CSV file with a row for each request (Read says which columns),
+// and of the Azure Functions 2019 trace. `wasmesh sim` reads them, and so do the benchmarks of policies.
+package recording
 
 import (
 	"cmp"

@@ -25,8 +25,15 @@ func (b *bucket) ListPaged(ctx context.Context, opts *driver.ListOptions) (*driv
 	if opts.Delimiter != "" {
 		return nil, errDelimiter
 	}
+	var only Only
 	if opts.BeforeList != nil {
-		if err := opts.BeforeList(func(any) bool { return false }); err != nil {
+		if err := opts.BeforeList(func(target any) bool {
+			p, ok := target.(**Only)
+			if ok {
+				*p = &only
+			}
+			return ok
+		}); err != nil {
 			return nil, err
 		}
 	}
@@ -34,8 +41,7 @@ func (b *bucket) ListPaged(ctx context.Context, opts *driver.ListOptions) (*driv
 	if w.limit <= 0 {
 		w.limit = defaultPageSize
 	}
-	start, _ := path.Split(opts.Prefix)
-	err := w.directory(strings.TrimSuffix(start, "/"), nil)
+	err := w.start(opts.Prefix, only.Path)
 	page := &driver.ListPage{Objects: w.found}
 	switch {
 	case errors.Is(err, errPageFull):
@@ -54,6 +60,31 @@ type walk struct {
 	prefix, after string
 	limit         int
 	found         []*driver.ListObject
+}
+
+// start visits what can have the prefix, or only one path.
+func (w *walk) start(prefix, only string) error {
+	if only == "" {
+		dir, _ := path.Split(prefix)
+		return w.directory(strings.TrimSuffix(dir, "/"), nil)
+	}
+	parent, err := w.root.Stat(path.Dir(only))
+	if err == nil {
+		var info fs.FileInfo
+		switch info, err = w.root.Stat(only); {
+		case err == nil && info.IsDir():
+			return w.directory(only, []fs.FileInfo{parent})
+		case err == nil:
+			return w.file(only, info)
+		}
+		if link, failed := w.root.Lstat(only); failed == nil && link.Mode()&fs.ModeSymlink != 0 {
+			return fmt.Errorf("%s: %w", only, ErrLink)
+		}
+	}
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return nil
+	}
+	return err
 }
 
 // directory visits one directory; ancestors are the directories above it, to notice a link that leads back.

@@ -38,6 +38,12 @@ type Condition struct {
 	Version string
 }
 
+// Only is exposed to ListOptions.BeforeList as **Only. With Path set, a clean path, a listing has of the objects with its
+// prefix only the one of that very key, or those below it: a directory of many models is not read for one of them.
+type Only struct {
+	Path string
+}
+
 // Version names the bytes of a file by inode, time of change and size: a file replaced by a rename has another inode,
 // one rewritten in place another time. Only a rewrite in place, of the same length, within one tick of the file system's
 // clock (4 ms at worst) is not seen.

@@ -26,7 +26,7 @@ const (
 // anybody knows how to find.
 func ReplayForesight(t *Trace, capacity int64) (Result, error) {
 	best := Result{Loading: math.MaxInt64}
-	next := t.nextUses()
+	next := nextUses(t)
 	for _, by := range []Foresight{Belady, BeladySize, BeladyCost} {
 		result, err := Replay(t, capacity, by.ranker(t, next))
 		if err != nil {
@@ -43,7 +43,7 @@ func ReplayForesight(t *Trace, capacity int64) (Result, error) {
 const never = math.MaxInt32
 
 // nextUses answers the index of the next request for the same model, for each request.
-func (t *Trace) nextUses() []int32 {
+func nextUses(t *Trace) []int32 {
 	next := make([]int32, len(t.Requests))
 	last := make([]int32, len(t.Models))
 	for i := range last {

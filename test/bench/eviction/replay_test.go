@@ -25,7 +25,7 @@ func drawn(random *rand.Rand, models, requests int, equal bool) *Trace {
 	at := time.Duration(0)
 	for range requests {
 		at += time.Duration(1+random.Int64N(60_000)) * time.Millisecond
-		t.Requests = append(t.Requests, Request{at, int32(random.IntN(models))})
+		t.Requests = append(t.Requests, Request{At: at, Model: int32(random.IntN(models))})
 	}
 	return t
 }
@@ -127,8 +127,8 @@ func TestReplayLRU(t *testing.T) {
 // TestReplayTooLarge: what cannot stay is loaded each time, and nothing goes for it.
 func TestReplayTooLarge(t *testing.T) {
 	trace := &Trace{
-		Models:   []Model{{"small", 1, time.Second}, {"large", 100, time.Minute}},
-		Requests: []Request{{0, 0}, {1, 1}, {2, 0}, {3, 1}},
+		Models:   []Model{{Name: "small", Size: 1, Load: time.Second}, {Name: "large", Size: 100, Load: time.Minute}},
+		Requests: []Request{{At: 0, Model: 0}, {At: 1, Model: 1}, {At: 2, Model: 0}, {At: 3, Model: 1}},
 	}
 	if got, want := replayBuiltIn(t, trace, 50, "cost-aware"), (Result{Loading: 121 * time.Second, Loads: 3}); got != want {
 		t.Errorf("result %+v, want %+v", got, want)
@@ -162,7 +162,7 @@ func TestPrint(t *testing.T) {
 	row := func(lru, costAware, offline time.Duration) Row {
 		return Row{Percent: 5, Policies: []Result{{Loading: lru}, {Loading: lru}, {Loading: costAware}}, Foresight: Result{Loading: offline}}
 	}
-	trace := &Trace{Name: "t", Models: []Model{{"m", 1, time.Second}}, Requests: []Request{{0, 0}}}
+	trace := &Trace{Name: "t", Models: []Model{{Name: "m", Size: 1, Load: time.Second}}, Requests: []Request{{}}}
 	var b strings.Builder
 	if err := Print(&b, trace, []Row{row(100, 80, 60), row(100, 104, 50), row(0, 0, 0), row(7, 7, 7)}); err != nil {
 		t.Fatal(err)

@@ -105,7 +105,7 @@ type news struct {
 }
 
 func newMesh(t *eviction.Trace, config Config) (*mesh, error) {
-	m := &mesh{trace: t, config: config, models: make([]model, len(t.Models)), keys: map[uint64]int32{}, now: eviction.Request{}.Time()}
+	m := &mesh{trace: t, config: config, models: make([]model, len(t.Models)), keys: map[uint64]int32{}, now: eviction.TimeOf(eviction.Request{})}
 	m.next = m.now
 	all := make([]members.Member, config.Hosts)
 	for i := range all {
@@ -135,7 +135,7 @@ func newMesh(t *eviction.Trace, config Config) (*mesh, error) {
 
 // serve has the mesh answer one request.
 func (m *mesh) serve(i int, r eviction.Request) error {
-	if err := m.advance(r.Time()); err != nil {
+	if err := m.advance(eviction.TimeOf(r)); err != nil {
 		return err
 	}
 	mo := &m.models[r.Model]

@@ -74,7 +74,7 @@ func openModule(ctx context.Context, name string, wasm []byte) (_ Placer, _ func
 // newHook makes one that the built-in policy decides. Its clock stands, so that its decisions have the same numbers every
 // time.
 func newHook() (*hook.Hook, error) {
-	start := eviction.Request{}.Time()
+	start := eviction.TimeOf(eviction.Request{})
 	return hook.New(hook.Config{
 		Hook: policyabi.HookPlace, BuiltIn: builtin.Default(policyabi.HookPlace), Host: "bench",
 		Now: func() time.Time { return start },

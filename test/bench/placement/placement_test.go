@@ -148,7 +148,7 @@ func TestOthersHearLate(t *testing.T) {
 			t.Fatal(err)
 		}
 		copies := func(at time.Duration) int {
-			if err := m.advance(eviction.Request{At: start + at}.Time()); err != nil {
+			if err := m.advance(eviction.TimeOf(eviction.Request{At: start + at})); err != nil {
 				t.Fatal(err)
 			}
 			return m.nodes[2].known.Copies

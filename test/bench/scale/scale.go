@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
 
 	"github.com/wasmesh/wasmesh/host/members"
 	"github.com/wasmesh/wasmesh/host/peers"
@@ -39,7 +40,8 @@ type host struct {
 	peers    *peers.Peers
 	registry *prometheus.Registry
 	listener net.Listener
-	stop     func()
+	leave    context.CancelFunc
+	server   *grpc.Server
 }
 
 // silent takes no part in placing: nobody asks.
@@ -58,6 +60,7 @@ type cluster struct {
 	dir    string
 	hosts  []*host
 	ended  sync.WaitGroup
+	once   sync.Once
 }
 
 // Run measures and prints.
@@ -79,7 +82,9 @@ func Run(ctx context.Context, config Config) error {
 	if err := c.until(ctx, func() bool { return c.known(config.Hosts) }); err != nil {
 		return fmt.Errorf("not all hosts know all others: %w", err)
 	}
-	fmt.Fprintf(config.Out, "%d hosts know each other after %v\n", config.Hosts, time.Since(started).Round(10*time.Millisecond))
+	formed, forming, pairs := time.Since(started), c.counters(), float64(config.Hosts*(config.Hosts-1))
+	fmt.Fprintf(config.Out, "%d hosts know each other after %v, %.1f s of processor, %.0f snapshots for %.0f pairs\n", config.Hosts,
+		formed.Round(10*time.Millisecond), forming.processor, forming.snapshots, pairs)
 	connected := heap()
 
 	each := config.Copies / config.Hosts
@@ -91,9 +96,8 @@ func Run(ctx context.Context, config Config) error {
 		return fmt.Errorf("not all hosts know all copies: %w", err)
 	}
 	filled := time.Since(started)
-	entries := float64(each*config.Hosts) * float64(config.Hosts)
-	fmt.Fprintf(config.Out, "%d copies are known everywhere after %v; heap %.0f MiB for connections, %.1f bytes per entry and host\n",
-		each*config.Hosts, filled.Round(10*time.Millisecond), (connected-before)/(1<<20), (heap()-connected)/entries)
+	fmt.Fprintf(config.Out, "%d copies are known everywhere after %v, %.1f s of processor; a link takes %.0f KiB of heap and stacks on both sides\n",
+		each*config.Hosts, filled.Round(10*time.Millisecond), c.counters().minus(forming).processor, (connected-before)/1024/pairs)
 
 	rest, err := c.watch(ctx, func() {})
 	if err != nil {
@@ -131,9 +135,42 @@ func Run(ctx context.Context, config Config) error {
 	after := c.counters().minus(traffic)
 	fmt.Fprintf(config.Out, "one more host with %d copies: it knows everything and everybody knows it after %v; meanwhile %.1f KiB of residency and %.1f KiB of gossip per host\n",
 		each, joined.Round(10*time.Millisecond), after.residencyBytes/1024/float64(len(c.hosts)), after.gossipBytes/1024/float64(len(c.hosts)))
-	fmt.Fprintf(config.Out, "figures: fill_s=%.3f join_s=%.3f rest_bytes_per_s=%.0f rest_messages_per_s=%.1f busy_bytes_per_s=%.0f gossip_bytes_per_s=%.0f\n",
-		filled.Seconds(), joined.Seconds(), rest.residencyBytes+rest.gossipBytes, rest.residencyMessages, busy.residencyBytes+busy.gossipBytes, rest.gossipBytes)
+	tables := c.contents()
+	c.stop()
+	entry := bytesPerEntry(tables)
+	fmt.Fprintf(config.Out, "the table of what all hosts hold takes %.1f bytes per copy\n", entry)
+	fmt.Fprintf(config.Out, "figures: form_s=%.3f form_cpu_s=%.1f fill_s=%.3f join_s=%.3f rest_bytes_per_s=%.0f rest_messages_per_s=%.1f busy_bytes_per_s=%.0f busy_messages_per_s=%.1f gossip_bytes_per_s=%.0f rest_cpu_ms_per_s=%.1f entry_bytes=%.1f\n",
+		formed.Seconds(), forming.processor, filled.Seconds(), joined.Seconds(), rest.residencyBytes+rest.gossipBytes, rest.residencyMessages+rest.gossipMessages,
+		busy.residencyBytes+busy.gossipBytes, busy.residencyMessages+busy.gossipMessages, rest.gossipBytes, rest.processor*1000, entry)
 	return nil
+}
+
+// contents are what the first host's table has of each.
+func (c *cluster) contents() (all [][]residency.Entry) {
+	for _, h := range c.hosts {
+		all = append(all, slices.Collect(c.hosts[0].peers.Table().Entries(h.id)))
+	}
+	return all
+}
+
+// bytesPerEntry fills tables with what hosts hold and looks how the heap has grown; of the mesh itself nothing is left
+// by then, or its connections would hide it.
+func bytesPerEntry(hosts [][]residency.Entry) float64 {
+	const tables = 64
+	before, entries := heap(), 0
+	var filled []*residency.Table
+	for range tables {
+		table := residency.NewTable()
+		for n, held := range hosts {
+			if _, err := table.Replace(fmt.Sprint("host-", n), 1, held, residency.Stamp{Sequence: 1, Digest: residency.DigestOf(held)}); err != nil {
+				panic(err) // they come from a table
+			}
+		}
+		filled, entries = append(filled, table), entries+table.Len()
+	}
+	grown := heap() - before
+	runtime.KeepAlive(filled)
+	return grown / float64(entries)
 }
 
 func (c *cluster) add(ctx context.Context) error {
@@ -156,10 +193,7 @@ func (c *cluster) add(ctx context.Context) error {
 	server := h.peers.Server()
 	c.ended.Go(func() { _ = server.Serve(listener) })
 	c.ended.Go(func() { _ = h.peers.Run(ctx) })
-	h.stop = func() {
-		cancel()
-		server.Stop()
-	}
+	h.leave, h.server = cancel, server
 	h.peers.PublishFigures(&peerv1.Figures{Capacity: &syncv1.Resources{HostMemoryBytes: 1 << 34}, RuntimeReady: true, Arbiter: true})
 	if n > 0 {
 		h.peers.SetSeeds([]peers.Seed{{ID: c.hosts[0].id, Peer: c.hosts[0].listener.Addr().String(), Gossip: c.hosts[0].peers.GossipAddress()}})
@@ -230,17 +264,25 @@ func (c *cluster) watch(ctx context.Context, change func()) (counters, error) {
 	return c.counters().minus(before).over(time.Since(started).Seconds() * float64(len(c.hosts))), nil
 }
 
+// stop ends all hosts, as a mesh that is shut down does.
 func (c *cluster) stop() {
-	for _, h := range c.hosts {
-		h.stop()
-	}
-	c.ended.Wait()
+	c.once.Do(func() {
+		for _, h := range c.hosts {
+			h.leave()
+		}
+		for _, h := range c.hosts {
+			h.server.Stop()
+		}
+		c.ended.Wait()
+		c.hosts = nil
+	})
 }
 
+// heap is what is in use of it, and of stacks, bytes.
 func heap() float64 {
 	runtime.GC()
 	runtime.GC()
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)
-	return float64(stats.HeapAlloc)
+	return float64(stats.HeapAlloc + stats.StackInuse)
 }

@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	adminv1 "github.com/wasmesh/wasmesh/sdk/proto/admin/v1"
 	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
 )
@@ -17,9 +20,9 @@ func newDrain(dataDir *string) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "drain HOST [--timeout DURATION]",
 		Short: "Have a host hand its models over to others and leave",
-		Long: `drain has the copies in use on a host loaded elsewhere while it serves on; then the host takes no more requests,
-finishes those that it has, and ends. Under ` + "`wasmesh up`" + ` it is started again, as a new host without copies. Each line says
-how far it is. An interrupt ends the lines, not the drain.`,
+		Long: `drain has the copies in use on a host loaded elsewhere while it serves on; then the host is not ready any more, serves
+those who still ask while clients look for other hosts, finishes what it has, and ends. Under ` + "`wasmesh up`" + ` it is started
+again, as a new host without copies. Each line says how far it is. An interrupt ends the lines, not the drain.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return errors.New("say which host is to leave: `wasmesh drain HOST`; `wasmesh get hosts` lists them")
@@ -39,7 +42,7 @@ how far it is. An interrupt ends the lines, not the drain.`,
 			return d.run(command.Context())
 		},
 	}
-	command.Flags().DurationVar(&timeout, "timeout", 0, "how long handing over may take; 0 is the host's own setting")
+	command.Flags().DurationVar(&timeout, "timeout", 0, "how long handing over may take; 0 is the host's own setting, and a host that leaves already keeps what it was told")
 	return command
 }
 
@@ -51,31 +54,20 @@ type drain struct {
 	out     io.Writer
 	// said is the last line, which is not repeated.
 	said string
+	// epoch tells the life of the host that leaves from the next; 0 when the controller knows of no such host.
+	epoch uint64
+	// left is what the host last said; nil before it has said anything.
+	left *syncv1.Draining
 }
 
 func (d *drain) run(ctx context.Context) error {
 	started := time.Now()
-	heard := false
-	var left *syncv1.Draining
-	follow := func() error {
-		stream, err := d.client.DrainHost(ctx, &adminv1.DrainHostRequest{HostId: d.host, TimeoutMs: d.timeout.Milliseconds()})
-		for err == nil {
-			var answer *adminv1.DrainHostResponse
-			if answer, err = stream.Recv(); err != nil {
-				return err
-			}
-			heard = true
-			if left = answer.GetDraining(); answer.GetLeft() {
-				return nil
-			}
-			d.say(drainLine(left))
-		}
-		return err
+	if err := d.client.patiently(ctx, func() error { return d.find(ctx) }); err != nil {
+		return d.client.explain(err)
 	}
 	var failed error
 	err := d.client.patiently(ctx, func() error {
-		failed = follow()
-		if heard {
+		if failed = d.follow(ctx); d.left != nil {
 			return nil // Asked again, it could be the next host of that name that leaves.
 		}
 		return failed
@@ -83,14 +75,102 @@ func (d *drain) run(ctx context.Context) error {
 	if failed == nil {
 		failed = err
 	}
-	if ctx.Err() != nil {
+	if d.left != nil && d.epoch != 0 && status.Code(failed) == codes.Unavailable {
+		failed = d.watch(ctx) // The host needs no controller to go on.
+	}
+	if failed != nil && ctx.Err() != nil {
 		return fmt.Errorf("host %s goes on draining; `wasmesh get hosts` shows how far it is", d.host)
 	}
 	if failed != nil {
 		return d.client.explain(failed)
 	}
-	d.say(leftLine(left, time.Since(started)))
+	d.say(leftLine(d.left, time.Since(started)))
 	return nil
+}
+
+// find learns which life of the host is about to leave. Whether there is one is for the controller to say.
+func (d *drain) find(ctx context.Context) error {
+	h, err := d.look(ctx)
+	d.epoch = h.GetHello().GetEpoch()
+	return err
+}
+
+// look answers the host; nil when the controller does not know of it.
+func (d *drain) look(ctx context.Context) (*host, error) {
+	list, err := d.client.ListHosts(ctx, &adminv1.ListHostsRequest{})
+	if err != nil {
+		return nil, err
+	}
+	named := keep(list.GetHosts(), func(h *host) bool {
+		hello := h.GetHello()
+		return hello.GetHostId() == d.host || hello.GetNamespace()+"/"+hello.GetHostId() == d.host
+	})
+	if len(named) == 0 {
+		return nil, nil
+	}
+	return named[0], nil
+}
+
+// follow asks for the drain and prints what the controller tells of it, until the host has left.
+func (d *drain) follow(ctx context.Context) error {
+	stream, err := d.client.DrainHost(ctx, &adminv1.DrainHostRequest{HostId: d.host, TimeoutMs: millis(d.timeout)})
+	for err == nil {
+		var answer *adminv1.DrainHostResponse
+		if answer, err = stream.Recv(); err != nil {
+			return err
+		}
+		if d.left = answer.GetDraining(); answer.GetLeft() {
+			return nil
+		}
+		d.say(drainLine(d.left))
+	}
+	return err
+}
+
+// millis rounds up: 0 would be the host's own setting.
+func millis(d time.Duration) int64 { return int64((d + time.Millisecond - 1) / time.Millisecond) }
+
+const (
+	// watchPoll is how often a drain is looked at whose controller has gone.
+	watchPoll = 200 * time.Millisecond
+	// watchLost is how long a host may take to tell the next controller of itself.
+	watchLost = 10 * time.Second
+)
+
+// watch goes on after the controller that was asked has ended, and never asks again: that would have the host's next life
+// leave too.
+func (d *drain) watch(ctx context.Context) error {
+	for seen := time.Now(); ; {
+		var h *host
+		err := d.client.patiently(ctx, func() (err error) { h, err = d.look(ctx); return err })
+		if err != nil {
+			return err
+		}
+		same := h.GetHello().GetEpoch() == d.epoch
+		if same && h.GetDraining() != nil {
+			d.left = h.GetDraining()
+		}
+		switch {
+		case same && h.GetConnected():
+			seen = time.Now()
+			d.say(drainLine(d.left))
+		case d.left.GetClosing() && h != nil:
+			return nil // It has gone, or another is in its place.
+		case h.GetConnected():
+			return fmt.Errorf("host %s ended, and has been started again, before its copies were elsewhere: drain it again", d.host)
+		}
+		if time.Since(seen) > watchLost {
+			if d.left.GetClosing() {
+				return nil // It went while nobody looked.
+			}
+			return fmt.Errorf("host %s has not been heard of for %s; `wasmesh get hosts` shows whether it has left", d.host, watchLost)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(watchPoll):
+		}
+	}
 }
 
 func (d *drain) say(line string) {
@@ -103,11 +183,14 @@ func (d *drain) say(line string) {
 // drainLine says how far a host is.
 func drainLine(draining *syncv1.Draining) string {
 	if draining.GetClosing() {
-		return "takes no more requests, and finishes those that it has"
+		return "is not ready any more: it serves on while clients look for other hosts, then finishes what it has"
+	}
+	if draining.GetCopies() == 0 {
+		return "hands over what is in use on it"
 	}
 	line := fmt.Sprintf("hands over: %d of %d copies are elsewhere", draining.GetMoved(), draining.GetCopies())
 	if n := draining.GetStranded(); n > 0 {
-		line += fmt.Sprintf(", for %d nobody has room", n)
+		line += fmt.Sprintf(", %d can be taken by no other host", n)
 	}
 	return line
 }

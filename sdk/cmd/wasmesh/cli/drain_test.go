@@ -5,6 +5,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -32,8 +33,8 @@ func TestDrainTellsHowFarItIs(t *testing.T) {
 	}
 	want := []string{
 		"host mlserver-1.x-0 hands over: 0 of 3 copies are elsewhere",
-		"host mlserver-1.x-0 hands over: 2 of 3 copies are elsewhere, for 1 nobody has room",
-		"host mlserver-1.x-0 takes no more requests, and finishes those that it has",
+		"host mlserver-1.x-0 hands over: 2 of 3 copies are elsewhere, 1 can be taken by no other host",
+		"host mlserver-1.x-0 is not ready any more: it serves on while clients look for other hosts, then finishes what it has",
 		"host mlserver-1.x-0 has left after",
 	}
 	lines := strings.Split(strings.TrimSpace(out), "\n")
@@ -69,6 +70,65 @@ func TestDrainSaysWhatWentWrong(t *testing.T) {
 		if _, _, err := m.run(t, test.args...); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%v: %v, want %q", test.args, err, test.want)
 		}
+	}
+}
+
+// life is what the controller says of a host in one of its lives.
+func life(epoch uint64, connected bool, draining *syncv1.Draining) []*host {
+	return []*host{{Hello: &syncv1.Hello{Namespace: "default", HostId: "h", Epoch: epoch}, Connected: connected, Draining: draining}}
+}
+
+// TestDrainOutlivesTheController: it is the host that drains. Who follows it does so through the next controller, and does
+// not ask that one, lest the next host of that name leave too.
+func TestDrainOutlivesTheController(t *testing.T) {
+	half, all, closing := step(2, 1, 0, false), step(2, 2, 0, false).Draining, step(2, 2, 0, true).Draining
+	for _, test := range []struct {
+		name  string
+		after [][]*host
+		want  string
+		err   string
+	}{
+		{"until it has left", [][]*host{nil, life(4, true, nil), life(4, true, all), life(4, true, closing), life(4, false, closing)},
+			"1 of 2 copies|2 of 2 copies|is not ready any more|has left after", ""},
+		{"until the next one is there", [][]*host{life(4, true, closing), life(5, true, nil)},
+			"1 of 2 copies|is not ready any more|has left after", ""},
+		{"until it crashed", [][]*host{life(4, true, all), life(5, true, nil)},
+			"1 of 2 copies|2 of 2 copies", "started again, before its copies were elsewhere"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			m := digits()
+			m.looks = append([][]*host{life(4, true, nil)}, test.after...)
+			m.drains, m.drainErr = []*adminv1.DrainHostResponse{half}, status.Error(codes.Unavailable, "gone")
+			m.serve(t)
+			out, _, err := m.run(t, "drain", "h")
+			if (test.err == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), test.err) {
+				t.Errorf("error %v, want %q", err, test.err)
+			}
+			lines, want := strings.Split(strings.TrimSpace(out), "\n"), strings.Split(test.want, "|")
+			if len(lines) != len(want) {
+				t.Fatalf("printed:\n%swant %d lines", out, len(want))
+			}
+			for i, words := range want {
+				if !strings.Contains(lines[i], words) {
+					t.Errorf("line %d is %q, want %q in it", i+1, lines[i], words)
+				}
+			}
+		})
+	}
+}
+
+func TestDrainTimeoutIsNotRoundedToTheHostsOwn(t *testing.T) {
+	for timeout, want := range map[time.Duration]int64{0: 0, time.Nanosecond: 1, time.Millisecond: 1, 1500 * time.Microsecond: 2, time.Hour: 3_600_000} {
+		if got := millis(timeout); got != want {
+			t.Errorf("%s is sent as %d ms, want %d", timeout, got, want)
+		}
+	}
+}
+
+// TestDrainOfAHostWithoutCopies says nothing of a number of copies.
+func TestDrainOfAHostWithoutCopies(t *testing.T) {
+	if line := drainLine(&syncv1.Draining{}); strings.Contains(line, "0") {
+		t.Errorf("a host without copies %s", line)
 	}
 }
 
@@ -121,7 +181,10 @@ func TestGetHostsShowsWhoLeaves(t *testing.T) {
 			t.Fatalf("table:\n%swant row %d to begin with %q", out, i, want)
 		}
 	}
-	for _, want := range []string{"hands over: 1 of 3 copies are elsewhere, for 1 nobody has room", "requests wait: 1 for r", "127.0.0.1:8080"} {
+	if line := rows(out)[3]; strings.Contains(line, "serves on") {
+		t.Errorf("a host that has left: %s", line)
+	}
+	for _, want := range []string{"hands over: 1 of 3 copies are elsewhere, 1 can be taken by no other host", "requests wait: 1 for r", "127.0.0.1:8080"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("table:\n%swant %q in it", out, want)
 		}
@@ -137,13 +200,25 @@ func TestGetModelsShowsCopiesByHost(t *testing.T) {
 	one.Copies = append(one.Copies, &adminv1.ListModelsResponse_Copy{HostId: "fake-0", Copy: &syncv1.Copy{
 		State: syncv1.CopyState_COPY_STATE_LOADING, Waiting: 4,
 	}})
+	for i, id := range []string{"a-0", "a-1"} {
+		one.Copies = append(one.Copies, &adminv1.ListModelsResponse_Copy{HostId: id, Copy: &syncv1.Copy{
+			State:   syncv1.CopyState_COPY_STATE_FAILED,
+			Failure: &syncv1.Failure{Message: "failure " + id, TimeMs: int64(i + 1)},
+		}})
+	}
 	m.serve(t)
 	out, _, err := m.run(t, "get", "models", "-o", "wide")
 	if err != nil {
 		t.Fatal(err)
 	}
+	if !strings.Contains(out, "a-1: failure a-1") || strings.Contains(out, "failure a-0") {
+		t.Errorf("table:\n%swant the newest failure, and where", out)
+	}
+	if narrow, _, err := m.run(t, "get", "models"); err != nil || strings.Contains(narrow, "a-0") {
+		t.Errorf("table, %v:\n%swant no host where it has failed", err, narrow)
+	}
 	const head = "COPIES-BY-HOST IN-FLIGHT WAITING MIN MAX PIN IDLE-TTL PRIORITY MAX-CONCURRENCY FORMAT"
-	const row = "fake-0=Loading,mlserver-1.x-0=Loaded 8 7 2 4 true 1m30s -3 8 sklearn"
+	const row = "a-0=Failed,a-1=Failed,fake-0=Loading,mlserver-1.x-0=Loaded 8 7 2 4 true 1m30s -3 8 sklearn"
 	if got := rows(out); !strings.Contains(got[0], head) || !strings.Contains(got[1], row) || !strings.Contains(got[1], "annotation x is bad") {
 		t.Errorf("table:\n%swant %q and %q", out, head, row)
 	}

@@ -92,8 +92,8 @@ func TestGetModels(t *testing.T) {
 	want := []string{
 		"MODEL ALIAS ROLE STATE COPIES SIZE LAST-USED HOSTS",
 		"digits__isvc-0123456789 digits active Loaded 1 3.0Mi <none> mlserver-1.x-0",
-		"digits__isvc-9876543210 digits target NoRuntime 0 <none>",
-		"digits__isvc-0000000000 digits leaving NotLoaded 0 <none>",
+		"digits__isvc-9876543210 digits target NoRuntime 0 <none> <none> <none>",
+		"digits__isvc-0000000000 digits leaving NotLoaded 0 <none> <none> <none>",
 	}
 	for i, row := range rows(out) {
 		if i >= len(want) || row != want[i] {

@@ -72,13 +72,7 @@ func modelColumns(now time.Time) []printer.Column[*model] {
 		{Header: "COPIES", Cell: func(m *model) string { return strconv.Itoa(loaded(m)) }},
 		{Header: "SIZE", Cell: modelSize},
 		{Header: "LAST-USED", Cell: func(m *model) string { return lastUsed(m, now) }},
-		{Header: "HOSTS", Cell: func(m *model) string {
-			var ids []string
-			for _, c := range m.GetCopies() {
-				ids = append(ids, c.GetHostId())
-			}
-			return strings.Join(ids, ",")
-		}},
+		{Header: "HOSTS", Cell: hostsOf},
 	}, copyColumns(), []printer.Column[*model]{
 		{Header: "FORMAT", Wide: true, Cell: func(m *model) string { return m.GetModel().GetType().GetName() }},
 		{Header: "RUNTIMES", Wide: true, Cell: func(m *model) string { return strings.Join(m.GetModel().GetRuntimes(), ",") }},
@@ -149,7 +143,7 @@ func modelSize(m *model) string {
 		size = max(size, c.GetCopy().GetSize().GetHostMemoryBytes())
 	}
 	if size == 0 {
-		return ""
+		return none
 	}
 	return quantity(size)
 }
@@ -165,13 +159,32 @@ func lastUsed(m *model, now time.Time) string {
 	return printer.Age(now, time.UnixMilli(newest))
 }
 
-func failure(m *model) string {
+// hostsOf are those that have a copy, or are about to; where the model failed only, there is none.
+func hostsOf(m *model) string {
+	var ids []string
 	for _, c := range m.GetCopies() {
-		if message := c.GetCopy().GetFailure().GetMessage(); message != "" {
-			return message
+		if c.GetCopy().GetState() != syncv1.CopyState_COPY_STATE_FAILED {
+			ids = append(ids, c.GetHostId())
 		}
 	}
-	return ""
+	if len(ids) == 0 {
+		return none
+	}
+	return strings.Join(ids, ",")
+}
+
+// failure is the newest, and where: others may have loaded the model.
+func failure(m *model) string {
+	var newest *adminv1.ListModelsResponse_Copy
+	for _, c := range m.GetCopies() {
+		if f := c.GetCopy().GetFailure(); f.GetMessage() != "" && (newest == nil || f.GetTimeMs() > newest.GetCopy().GetFailure().GetTimeMs()) {
+			newest = c
+		}
+	}
+	if newest == nil {
+		return ""
+	}
+	return newest.GetHostId() + ": " + newest.GetCopy().GetFailure().GetMessage()
 }
 
 func hostColumns() []printer.Column[*host] {
@@ -200,7 +213,7 @@ func hostColumns() []printer.Column[*host] {
 // hostMessage says how far the host is with leaving, and what its runtime complains of.
 func hostMessage(h *host) string {
 	message := h.GetRuntimeMessage()
-	if h.GetDraining() == nil {
+	if h.GetDraining() == nil || !h.GetConnected() {
 		return message
 	}
 	return strings.TrimSuffix(drainLine(h.GetDraining())+"; "+message, "; ")

@@ -37,7 +37,7 @@ func Run(ctx context.Context, args []string, streams Streams) error {
 	root.SetErr(&lineWriter{out: streams.Err})
 	var dataDir string
 	root.PersistentFlags().StringVar(&dataDir, "data-dir", defaultDataDir, "directory of the mesh's state, logs and sockets")
-	root.AddCommand(newUp(args[0], &dataDir), newGet(&dataDir), newDescribe(&dataDir), newInfer(&dataDir), newPolicy(&dataDir), newWhy(&dataDir), newDrain(&dataDir))
+	root.AddCommand(newUp(args[0], &dataDir), newGet(&dataDir), newDescribe(&dataDir), newInfer(&dataDir), newPolicy(&dataDir), newWhy(&dataDir), newDrain(&dataDir), newSim())
 	root.SetFlagErrorFunc(func(command *cobra.Command, err error) error {
 		return fmt.Errorf("%w: `%s --help` lists the flags", err, command.CommandPath())
 	})

@@ -49,7 +49,7 @@ func TestWhy(t *testing.T) {
 		}
 		want := []string{
 			"MODEL ALIAS ROLE STATE COPIES SIZE LAST-USED HOSTS",
-			digitsID + " digits active Loaded 1 3.0Mi <none> mlserver-1.x-0,fake-0,fake-1",
+			digitsID + " digits active Loaded 1 3.0Mi <none> mlserver-1.x-0",
 			"Last failure of " + digitsID + ", AGE ago on fake-1, attempt 3:",
 			"no such bucket:",
 			"[31mdigits",

@@ -107,6 +107,23 @@ func TestUpRefusesABrokenMeshKey(t *testing.T) {
 			t.Errorf("Up with key %q = %v", content, err)
 		}
 	}
+	// What a launcher left that was killed while it wrote says nothing.
+	if err := os.Remove(key); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(key+".new", []byte("half"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	paths, err := PathsOf(s.config.DataDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := paths.makeMeshKey(); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(key); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the new key's file: %v, %v", info.Mode(), err)
+	}
 	// One that others could read is the owner's alone from now on.
 	if err := os.WriteFile(key, []byte(strings.Repeat("0f", 32)), 0o600); err != nil {
 		t.Fatal(err)
@@ -146,6 +163,15 @@ func TestManyHostsHavePorts(t *testing.T) {
 				t.Errorf("host %d: %q is no address, or another's", index, address)
 			}
 			taken[address] = true
+		}
+	}
+}
+
+func TestUpRefusesZonesWithoutName(t *testing.T) {
+	for _, zones := range [][]string{{""}, {"a", ""}, {"a", " b"}, {"a\tb"}} {
+		_, err := prepare(Config{HostsPerRuntime: 1, Zones: zones})
+		if err == nil || !strings.Contains(err.Error(), "--zones") {
+			t.Errorf("zones %q: %v", zones, err)
 		}
 	}
 }

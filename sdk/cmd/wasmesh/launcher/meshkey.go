@@ -43,6 +43,10 @@ func (p Paths) writeMeshKey() error {
 	key := make([]byte, meshKeyBytes)
 	_, _ = rand.Read(key) // never fails
 	temporary := p.meshKeyFile() + ".new"
+	// One that a launcher left which was killed would keep its mode, whoever may have given it another.
+	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("write mesh key: %w", err)
+	}
 	if err := os.WriteFile(temporary, []byte(hex.EncodeToString(key)+"\n"), 0o600); err != nil {
 		return fmt.Errorf("write mesh key: %w", err)
 	}

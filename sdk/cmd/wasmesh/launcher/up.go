@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // How long each kind of process may take to end after SIGTERM. Hosts go first and finish what is in flight; together
@@ -105,8 +106,8 @@ func prepare(config Config) (*launcher, error) {
 		return nil, fmt.Errorf("--hosts %d: must be 1 to %d", config.HostsPerRuntime, maxHosts)
 	}
 	for _, zone := range config.Zones {
-		if strings.TrimSpace(zone) == "" {
-			return nil, fmt.Errorf("--zones %s: a zone needs a name", strings.Join(config.Zones, ","))
+		if zone == "" || strings.ContainsFunc(zone, unicode.IsSpace) {
+			return nil, fmt.Errorf("--zones %s: each zone needs a name, without spaces: write them as a,b", strings.Join(config.Zones, ","))
 		}
 	}
 	for _, source := range config.Sources {

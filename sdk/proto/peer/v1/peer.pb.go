@@ -257,7 +257,7 @@ type LinkRequest_Hello struct {
 }
 
 type LinkRequest_Beat struct {
-	// Sent twice a second, so that the other side knows that somebody listens.
+	// Sent each five seconds, without a stamp, so that the other side knows that somebody listens.
 	Beat *Beat `protobuf:"bytes,2,opt,name=beat,proto3,oneof"`
 }
 
@@ -741,10 +741,13 @@ func (x *Stamp) GetDigest() uint64 {
 	return 0
 }
 
-// Beat says that the host lives, and what the other side should have by now.
+// Beat says that the host lives; sent when there has been nothing else to say.
 type Beat struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Stamp         *Stamp                 `protobuf:"bytes,1,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the other side should have by now. It is left out of most beats while nothing changes.
+	Stamp *Stamp `protobuf:"bytes,1,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	// The host has too little time, and says something only this often, until another beat; 0 for twice a second.
+	EveryMs       uint32 `protobuf:"varint,2,opt,name=every_ms,json=everyMs,proto3" json:"every_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -784,6 +787,13 @@ func (x *Beat) GetStamp() *Stamp {
 		return x.Stamp
 	}
 	return nil
+}
+
+func (x *Beat) GetEveryMs() uint32 {
+	if x != nil {
+		return x.EveryMs
+	}
+	return 0
 }
 
 // Entry is one model on the host that says it.
@@ -2021,9 +2031,10 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"\x05stamp\x18\x03 \x01(\v2\x16.wasmesh.peer.v1.StampR\x05stamp\";\n" +
 	"\x05Stamp\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x16\n" +
-	"\x06digest\x18\x02 \x01(\x06R\x06digest\"4\n" +
+	"\x06digest\x18\x02 \x01(\x06R\x06digest\"O\n" +
 	"\x04Beat\x12,\n" +
-	"\x05stamp\x18\x01 \x01(\v2\x16.wasmesh.peer.v1.StampR\x05stamp\"\xb2\x01\n" +
+	"\x05stamp\x18\x01 \x01(\v2\x16.wasmesh.peer.v1.StampR\x05stamp\x12\x19\n" +
+	"\bevery_ms\x18\x02 \x01(\rR\aeveryMs\"\xb2\x01\n" +
 	"\x05Entry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\x06R\x03key\x120\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1a.wasmesh.sync.v1.CopyStateR\x05state\x12\x1d\n" +

@@ -42,7 +42,9 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 type PeerServiceClient interface {
 	// Link follows the residency of the host that is called. The caller's first message is hello; the answer's first is
-	// hello too, then a snapshot, then what changes. Either side that hears nothing for a second takes the other for dead.
+	// hello too, then a snapshot, then what changes. A host that is called says something at least twice a second, or as
+	// often as it says; one that has been silent for two and a half times as long is taken for dead, until it is heard again.
+	// Of a caller that has said nothing for 20 seconds the stream is ended.
 	Link(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[LinkRequest, LinkResponse], error)
 	// Place asks a model's arbiter where the model should be loaded, and has it reserved there.
 	Place(ctx context.Context, in *PlaceRequest, opts ...grpc.CallOption) (*PlaceResponse, error)
@@ -163,7 +165,9 @@ type PeerService_GetCatalogClient = grpc.ServerStreamingClient[v1.Update]
 // for forward compatibility.
 type PeerServiceServer interface {
 	// Link follows the residency of the host that is called. The caller's first message is hello; the answer's first is
-	// hello too, then a snapshot, then what changes. Either side that hears nothing for a second takes the other for dead.
+	// hello too, then a snapshot, then what changes. A host that is called says something at least twice a second, or as
+	// often as it says; one that has been silent for two and a half times as long is taken for dead, until it is heard again.
+	// Of a caller that has said nothing for 20 seconds the stream is ended.
 	Link(grpc.BidiStreamingServer[LinkRequest, LinkResponse]) error
 	// Place asks a model's arbiter where the model should be loaded, and has it reserved there.
 	Place(context.Context, *PlaceRequest) (*PlaceResponse, error)
