@@ -88,6 +88,15 @@ bench-mesh: build ## what several hosts do to requests: stampede, cold starts, i
 bench-scale: ## what 64 hosts with 20,000 copies say to each other
 	@go run $(GO_FLAGS) ./test/bench/scale/cmd/bench-scale
 
+# What sim plays: so many seeds from this one on.
+SEEDS ?= 500
+FIRST ?= 1
+
+.PHONY: sim
+sim: ## play SEEDS random schedules of a mesh with faults, from FIRST on, in virtual time, and check what must always hold
+	@$(GO_BUILD) -o bin/tools/sim ./test/sim/cmd/sim
+	@bin/tools/sim -seeds $(SEEDS) -first $(FIRST)
+
 .PHONY: chaos
 chaos: build ## cut a mesh in two for over a minute, in network namespaces of its own (needs root and iproute2)
 	@$(GO_BUILD) -o bin/tools/partition ./test/chaos/cmd/partition
