@@ -36,8 +36,9 @@ type query struct {
 	done    chan struct{}
 }
 
-// Decisions asks every connected host but gateways for recorded decisions; query_id is the server's. It returns once all have answered,
-// ended their stream, or taken too long, or when the context ends. Hosts come in the order of their namespace and id.
+// Decisions asks every connected host but gateways for recorded decisions; query_id is the server's. It returns once all
+// have answered, ended their stream, or taken too long, or when the context ends. Hosts come in the order of their namespace
+// and id.
 func (s *Server) Decisions(ctx context.Context, wanted *syncv1.DecisionsQuery) []HostDecisions {
 	id, q, order := s.ask(wanted)
 	ctx, cancel := context.WithTimeout(ctx, decisionsTimeout)

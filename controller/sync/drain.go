@@ -18,8 +18,9 @@ const drainLostAfter = 10 * time.Second
 
 // Drain has a connected host hand its copies over and leave, and tells progress of every change until it has left. id is
 // the host's, or "<namespace>/<id>" when several namespaces have one of that id. timeout 0 is the host's own setting; a host
-// that drains already is told the new one, and may keep the one that it has. The host goes on draining when ctx ends. Errors have a gRPC code: NOT_FOUND when no such
-// host is connected, ABORTED when it ended before it had handed over, and whatever progress answers.
+// that drains already is told the new one, and may keep the one that it has. The host goes on draining when ctx ends.
+// Errors have a gRPC code: NOT_FOUND when no such host is connected, ABORTED when it ended before it had handed over, and
+// whatever progress answers.
 func (s *Server) Drain(ctx context.Context, id string, timeout time.Duration, progress func(*syncv1.Draining) error) error {
 	f, err := s.follow(id, timeout)
 	if err != nil {
