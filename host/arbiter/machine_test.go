@@ -448,3 +448,36 @@ func BenchmarkMiss(b *testing.B) {
 		}
 	}
 }
+
+// Times by the clocks of others, which may be years ahead, are at the latest now: policies tell how long ago they are.
+func TestClocksThatAreAhead(t *testing.T) {
+	now := time.UnixMilli(1_700_000_000_000)
+	ahead := now.Add(1000 * time.Hour)
+	room := modelcache.Resources{100}
+	view := members.NewView("a", []members.Member{
+		{ID: "a", Epoch: 1, Runtime: "r", Live: true, Arbiter: true, RuntimeReady: true, Figures: members.Figures{Free: room, Capacity: room}},
+		{ID: "b", Epoch: 1, Runtime: "r", Live: true, RuntimeReady: true, Started: ahead, Figures: members.Figures{
+			Free: room, Capacity: room, Oldest: ahead,
+		}},
+	})
+	asked := false
+	a := New(Config{
+		Self: "a", View: func() *members.View { return view },
+		Copies: func(_ uint64, into []residency.Copy) []residency.Copy {
+			return append(into, residency.Copy{Host: "b", State: residency.Loaded, Used: uint32(ahead.Unix() / residency.UsedUnit)})
+		},
+		Failure: func(uint64, string) *syncv1.Failure { return nil },
+		Place: func(_ time.Time, model placement.Model, hosts []placement.Host) placement.Decision {
+			asked = true
+			if b := hosts[1]; model.LastUsed.After(now) || b.Oldest.After(now) || b.Started.After(now) {
+				t.Errorf("model used at %v, host %+v", model.LastUsed, b)
+			}
+			return placement.Decision{}
+		},
+	})
+	a.Step(now, CatalogChanged{Upserts: []*syncv1.Model{row([]string{"m"})}})
+	a.Step(now, PlaceAsked{Ask: 1, Model: "m", Purpose: policyabi.PurposeMiss, Exclude: []string{"b"}})
+	if !asked {
+		t.Error("no policy was asked")
+	}
+}

@@ -305,14 +305,20 @@ func TestWaitersThatGiveUpLetGo(t *testing.T) {
 		var group sync.WaitGroup
 		for n := range 1000 {
 			group.Go(func() {
-				if n < firstWave {
-					lease := h.mustAcquire("m")
-					cancel()
-					time.Sleep(time.Minute)
-					lease.Release()
-				} else if lease, err := h.Acquire(ctx, "m"); err == nil {
-					lease.Release()
+				if n >= firstWave {
+					if lease, err := h.Acquire(ctx, "m"); err == nil {
+						lease.Release()
+					}
+					return
 				}
+				lease, err := h.acquire("m")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				cancel()
+				time.Sleep(time.Minute)
+				lease.Release()
 			})
 			synctest.Wait()
 		}

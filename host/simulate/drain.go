@@ -172,7 +172,7 @@ func (o *handover) watch(host string) {
 		o.place()
 		return
 	case target == nil, !target.Live, target.Draining, o.seen, waited > 2*handoverAgain:
-		o.place()
+		h.plan(handoverAgain, o.place)
 		return
 	}
 	h.plan(handoverPoll, func() { o.watch(host) })

@@ -199,6 +199,9 @@ func (p *peers) publish(pub machine.Publish) {
 	if entry.State == residency.Failed {
 		p.failures[own] = failureOf(pub.Failure)
 	}
+	if entry.State == residency.Loaded {
+		p.figuresChanged()
+	}
 	before := p.log.Stamp()
 	if !p.log.Set(entry) {
 		return

@@ -2,6 +2,8 @@ package machine
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -161,5 +163,33 @@ func TestReviewsGoOn(t *testing.T) {
 	}
 	if offered < len(rows) {
 		t.Errorf("%d of %d models looked at", offered, len(rows))
+	}
+}
+
+// What is looked up about all copies at once is what asking about each of them says.
+func TestReplacesSome(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	for seed := range uint64(2000) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		m := New(Config{Runtime: "r", Capacity: modelcache.Resources{10}})
+		m.step = step{now: now, copies: []modelcache.CopyInfo{}}
+		ago := func() time.Time { return now.Add(-time.Duration(random.IntN(4)) * 30 * time.Second) }
+		for range random.IntN(4) {
+			m.step.copies = append(m.step.copies, modelcache.CopyInfo{
+				LoadedAt: ago(), LastUsed: ago(), InFlight: random.IntN(4) / 3,
+				Keep: modelcache.Keep{Pinned: random.IntN(4) == 0, Priority: int32(random.IntN(2))},
+			})
+		}
+		if random.IntN(8) == 0 {
+			m.background.evictions = quota{since: now, used: m.config.Envelope.EvictionsPerMinute}
+		}
+		for range 3 {
+			mo := &model{use: usage{last: ago()}, row: &syncv1.Model{
+				Knobs: &syncv1.Knobs{Pinned: random.IntN(8) == 0, Priority: int32(random.IntN(2))},
+			}}
+			if got, want := m.replacesSome(mo), slices.ContainsFunc(m.step.copies, m.mayReplace(mo)); got != want {
+				t.Fatalf("seed %d: %v, want %v, for a model used at %v with %+v among %+v", seed, got, want, mo.use.last, mo.keep(), m.step.copies)
+			}
+		}
 	}
 }
