@@ -16,7 +16,7 @@ import (
 type Lease struct {
 	executor *Executor
 	served   *served
-	// answered is told of the release; nil for all but the first who have waited for a load.
+	// answered is told of the release; nil for all but the first of many that waited for a load.
 	answered chan<- struct{}
 	released atomic.Bool
 }
@@ -266,11 +266,12 @@ func (e *Executor) stage(modelID string) string {
 }
 
 // A load that a thousand requests waited for would set off a thousand of them at once, and the first answer would come
-// when all have been sent: they all want the same processors. So a few go first and alone. When one of them has its
-// answer the others follow in waves, each twice the one before; the last goes a few milliseconds later, when the runtime
+// when all have been sent: they all want the same processors. So of more than a few one goes first and alone. When it has
+// its answer the others follow in waves, each twice the one before; the last goes a few milliseconds later, when the runtime
 // is busy anyway. Where an answer takes longer than firstAnswer it is the runtime that takes the time, and nobody waits
 // for that.
 const (
+	fewWaiters  = 8
 	firstWave   = 4
 	firstAnswer = 5 * time.Millisecond
 	wavePause   = 500 * time.Microsecond
@@ -279,14 +280,32 @@ const (
 // wake answers waiters, in the order in which they came.
 func (e *Executor) wake(effect machine.Wake) {
 	o := outcome{wake: effect, served: e.servedTo(effect)}
-	if o.served == nil || len(effect.Waiters) <= firstWave {
+	if effect.Copy == nil || len(effect.Waiters) <= fewWaiters {
 		e.wakeAll(o, effect.Waiters)
 		return
 	}
-	first, answered := o, make(chan struct{}, 1)
+	answered, first := make(chan struct{}, 1), o
 	first.answered = answered
-	e.wakeAll(first, effect.Waiters[:firstWave])
-	e.workers.Go(func() { e.wakeInWaves(o, effect.Waiters[firstWave:], answered) })
+	e.wakeAll(first, effect.Waiters[:1])
+	e.workers.Go(func() { e.wakeInWaves(o, effect.Waiters[1:], answered) })
+}
+
+// wakeInWaves wakes the others once the first is answered.
+func (e *Executor) wakeInWaves(o outcome, waiters []machine.WaiterID, answered <-chan struct{}) {
+	longest := time.NewTimer(firstAnswer)
+	defer longest.Stop()
+	select {
+	case <-answered:
+	case <-longest.C:
+	}
+	ticker := time.NewTicker(wavePause)
+	defer ticker.Stop()
+	for wave := firstWave; len(waiters) > 0; wave *= 2 {
+		<-ticker.C // The first time too: the answer is on its way to the client.
+		n := min(wave, len(waiters))
+		e.wakeAll(o, waiters[:n])
+		waiters = waiters[n:]
+	}
 }
 
 // servedTo is the copy that waiters get, as requests find it: the machine publishes it before it wakes anybody with it.
@@ -304,26 +323,6 @@ func (e *Executor) servedTo(effect machine.Wake) *served {
 		}
 	}
 	return nil
-}
-
-// wakeInWaves wakes the others once the first are answered.
-func (e *Executor) wakeInWaves(o outcome, waiters []machine.WaiterID, answered <-chan struct{}) {
-	longest := time.NewTimer(firstAnswer)
-	defer longest.Stop()
-	select {
-	case <-answered:
-	case <-longest.C:
-	}
-	ticker := time.NewTicker(wavePause)
-	defer ticker.Stop()
-	for wave := firstWave * 2; ; wave *= 2 {
-		n := min(wave, len(waiters))
-		e.wakeAll(o, waiters[:n])
-		if waiters = waiters[n:]; len(waiters) == 0 {
-			return
-		}
-		<-ticker.C
-	}
 }
 
 // wakeAll answers waiters at once. One that has given up is not there any more: what was acquired for it is released.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -256,6 +257,42 @@ func TestMaxConcurrencyAfterALoad(t *testing.T) {
 		}
 		lease.Release()
 	})
+}
+
+// Of many that waited for a load one goes first and alone, so that its answer is not held up by what the others set off; but
+// nobody waits long for an answer that takes long.
+func TestOneOfManyGoesFirst(t *testing.T) {
+	for _, c := range []struct{ answer, others time.Duration }{
+		{2 * time.Millisecond, 2 * time.Millisecond},
+		{time.Second, 5 * time.Millisecond},
+	} {
+		run(t, capacity(3), func(t *testing.T, h *host) {
+			h.catalog("m")
+			var group sync.WaitGroup
+			var mu sync.Mutex
+			var came []time.Time
+			for range 200 {
+				group.Go(func() {
+					lease, err := h.acquire("m")
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					mu.Lock()
+					came = append(came, time.Now())
+					mu.Unlock()
+					time.Sleep(c.answer)
+					lease.Release()
+				})
+			}
+			group.Wait()
+			slices.SortFunc(came, time.Time.Compare)
+			second, last := came[1].Sub(came[0]), came[len(came)-1].Sub(came[0])
+			if second < c.others || last > c.others+5*time.Millisecond {
+				t.Errorf("an answer takes %v: the others come from %v to %v after the first", c.answer, second, last)
+			}
+		})
+	}
 }
 
 // Who is woken in a later wave, when the copy is on its way out, goes by its limit all the same: there is no turn to be had.

@@ -308,6 +308,7 @@ func (w *World) checkRuntime(h *host) {
 		}
 	}
 	for name := range h.exec.served {
+		// What it forgot shows when somebody asks for it.
 		if h.runtime.holds[name] == nil && !w.checks.happened(scenario.Forget) {
 			w.broken("%s has %s loaded, and its runtime does not hold it", h.spec.Name, name)
 		}

@@ -12,6 +12,9 @@
 //	clients                             who asks
 //	checks                              what the mesh promises, looked at as it goes
 //
+// It is one large package because all of it is one state, that of a World: what follows one package of the product and what
+// follows another meet in every event.
+//
 // Package scenario is what happens, and how it is written down. test/sim makes scenarios from seeds and keeps those that
 // found something; `wasmesh sim` replays recorded requests (Replay).
 package simulate

@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"slices"
 	"time"
 
 	"github.com/wasmesh/wasmesh/host/lifecycle/machine"
@@ -59,10 +60,10 @@ func (e *executor) start() {
 // step feeds the machine, performs what it wants, and holds it to what it promises.
 func (e *executor) step(event machine.Event) {
 	effects := e.machine.Step(e.host.now(), event)
-	if len(effects) == 0 {
-		return
+	// Whatever changes the ledger changes the state of a model.
+	if slices.ContainsFunc(effects, func(effect machine.Effect) bool { _, published := effect.(machine.Publish); return published }) {
+		e.host.world.checkLedger(e.host)
 	}
-	e.host.world.checkLedger(e.host)
 	for _, effect := range effects {
 		e.perform(effect)
 	}

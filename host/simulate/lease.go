@@ -192,7 +192,7 @@ func (j *joining) await() {
 		}
 		found := e.served[j.model]
 		if found == nil || found.Copy != w.Copy {
-			found = &served{Copy: w.Copy}
+			found = &served{Copy: w.Copy, model: e.host.world.model(j.model)}
 		}
 		j.pass(found)
 	}
@@ -281,9 +281,15 @@ func reasonOf(state machine.State) route.Reason {
 	return route.Absent
 }
 
-// work has the runtime work on a request; done runs once, unless the host dies.
-func (e *executor) work(r *request, l *lease, done func(route.Outcome)) {
+// work has the runtime work on a request; done runs once, unless the host dies. False: the runtime has lost the model, which
+// the machine knows by now; the lease is over.
+func (e *executor) work(r *request, l *lease, done func(route.Outcome)) bool {
 	h := e.host
+	if h.runtime.up && h.runtime.holds[l.on.model.spec.Name] == nil {
+		e.step(machine.RuntimeForgot{ID: l.on.ID()})
+		l.release()
+		return false
+	}
 	w := &working{done: done}
 	h.world.clients.working[h.index] = append(h.world.clients.working[h.index], w)
 	h.plan(max(r.work, time.Microsecond), func() {
@@ -291,6 +297,7 @@ func (e *executor) work(r *request, l *lease, done func(route.Outcome)) {
 		l.release()
 		w.end(route.Served)
 	})
+	return true
 }
 
 // working is a request that a runtime works on.

@@ -13,14 +13,14 @@ import (
 	"github.com/wasmesh/wasmesh/wasm-policies/builtin"
 )
 
-// recorded is an hour of requests for 60 models of 10 MB that load in a second, some far more popular than others.
+// recorded is twenty minutes of requests for 60 models of 10 MB that load in a second, some far more popular than others.
 func recorded() *recording.Trace {
 	random := rand.New(rand.NewPCG(1, 2))
 	t := &recording.Trace{Name: "made up"}
 	for i := range 60 {
 		t.Models = append(t.Models, recording.Model{Name: "m" + string(rune('A'+i)), Size: 10_000_000, Load: time.Second})
 	}
-	for at := time.Duration(0); at < time.Hour; at += time.Duration(random.IntN(4000)) * time.Millisecond {
+	for at := time.Duration(0); at < 20*time.Minute; at += time.Duration(random.IntN(4000)) * time.Millisecond {
 		model := min(random.IntN(60), random.IntN(60), random.IntN(60))
 		t.Requests = append(t.Requests, recording.Request{At: at, Model: int32(model)})
 	}

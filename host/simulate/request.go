@@ -14,6 +14,9 @@ const copyConcurrency = 8
 // awaitAtMost is the pause before a request that waits for the mesh to change looks again, as in package mesh.
 const awaitAtMost = time.Second
 
+// forgottenPause is the pause before a request is tried again whose model the runtime had lost, as in package ingress.
+const forgottenPause = 20 * time.Millisecond
+
 // session is one request at the host that its client chose: it drives the Trip, as packages ingress and mesh do.
 type session struct {
 	mesh    *mesh
@@ -119,7 +122,11 @@ func (s *session) local(wait bool) bool {
 
 // work has the runtime of this host work on it.
 func (s *session) work(l *lease) {
-	s.mesh.host.exec.work(s.request, l, s.end)
+	h := s.mesh.host
+	if !h.exec.work(s.request, l, s.end) {
+		s.trip.NotHere(h.spec.Name, &route.NotHere{Reason: route.Absent})
+		h.plan(forgottenPause, s.next)
+	}
 }
 
 // forward passes the request to another host.
@@ -133,7 +140,7 @@ func (s *session) forward(id string, wait bool) {
 	h.note("forward to "+id, r.model.spec.Name, int64(r.number))
 	landed := func() { s.mesh.landed(there) }
 	sent := h.conns[target.index].synced
-	call := h.conns[target.index].ask(func(answer func(any)) { target.mesh.proxied(r, wait, answer) }, func(answer any, err error) {
+	call := h.conns[target.index].ask(func(answer func(any)) { target.mesh.proxied(r, wait, answer) }, func(answer any, _ error) {
 		landed()
 		switch answer := answer.(type) {
 		case route.Outcome:
@@ -142,11 +149,13 @@ func (s *session) forward(id string, wait bool) {
 			s.trip.NotHere(id, answer)
 			s.next()
 		default:
-			// What has been sent may have been acted on.
-			s.trip.Lost(id, !sent)
+			if sent { // It may have been acted on.
+				s.trip.Lost(id, false)
+			} else {
+				s.trip.NotHere(id, &route.NotHere{Reason: route.Unreachable})
+			}
 			s.next()
 		}
-		_ = err
 	})
 	s.stop = func() {
 		landed()
@@ -156,22 +165,19 @@ func (s *session) forward(id string, wait bool) {
 
 // proxied is the other host's part: it serves from its own copy or says that it is not here. It never forwards.
 func (m *mesh) proxied(r *request, wait bool, answer func(any)) {
-	served := func(outcome route.Outcome) { answer(outcome) }
-	if !wait {
-		if l, why := m.tryHere(r.model); why != nil {
+	serve := func(l *lease, why *route.NotHere) {
+		switch {
+		case l == nil:
 			answer(why)
-		} else {
-			m.host.exec.work(r, l, served)
+		case !m.host.exec.work(r, l, func(outcome route.Outcome) { answer(outcome) }):
+			answer(&route.NotHere{Reason: route.Absent})
 		}
+	}
+	if !wait {
+		serve(m.tryHere(r.model))
 		return
 	}
-	leave := m.joinHere(r.model, func(l *lease, why *route.NotHere) {
-		if l != nil {
-			m.host.exec.work(r, l, served)
-		} else {
-			answer(why)
-		}
-	})
+	leave := m.joinHere(r.model, serve)
 	m.host.plan(r.deadline-m.host.world.clock.now, leave)
 }
 
@@ -213,6 +219,9 @@ func (s *session) end(outcome route.Outcome) {
 	}
 	s.over = true
 	s.stop = nil
+	if s.request.ended {
+		return // Its client has gone, and this host did not know yet.
+	}
 	s.request.answer(outcome)
 }
 

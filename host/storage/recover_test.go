@@ -74,6 +74,31 @@ func TestRecovery(t *testing.T) {
 	}
 }
 
+// TestRecoveryWithoutTheMark: where records cannot be links, and what was prepared for the next model is gone, models come
+// and are known as ours all the same.
+func TestRecoveryWithoutTheMark(t *testing.T) {
+	s, bucket := newStore(t, Config{})
+	bucket.put("m/w", "weights")
+	cache := filepath.Join(s.cfg.ModelsDir, cacheName)
+	if err := os.Remove(filepath.Join(cache, markName)); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"one", "two", "three"} {
+		pull(t, s, id, memRef("m"))
+		if got := files(t, filepath.Join(s.cfg.ModelsDir, id)); !reflect.DeepEqual(got, map[string]string{"m/w": "weights"}) {
+			t.Errorf("%s holds %q", id, got)
+		}
+		if err := os.RemoveAll(filepath.Join(cache, spareName)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s = reopen(t, s, bucket, 1000, func(string) {})
+	if entries, err := os.ReadDir(s.cfg.ModelsDir); err != nil || len(entries) != 1 {
+		t.Errorf("models directory holds %v (%v)", entries, err)
+	}
+	pull(t, s, "one", memRef("m"))
+}
+
 // TestRecoveryKeepsTheOrderOfUse: when the budget shrank over a restart, the least recently used objects go.
 func TestRecoveryKeepsTheOrderOfUse(t *testing.T) {
 	s, bucket := newStore(t, Config{})

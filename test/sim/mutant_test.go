@@ -14,7 +14,7 @@ import (
 )
 
 // mutantSeeds is within how many seeds a seeded bug has to be found.
-const mutantSeeds = "200"
+const mutantSeeds = "100"
 
 // root is the repository, from here.
 const root = "../.."
@@ -57,68 +57,56 @@ func build(t *testing.T, overlay string) string {
 	return program
 }
 
-// mutate writes the files that a mutant changes into a directory, and what go build -overlay has to know of them.
+// mutate writes the files that a mutant changes into a directory, and what `go build -overlay` has to know of them.
 func mutate(file, dir string) (overlay string, err error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return "", err
 	}
-	replace := map[string]string{}
-	var path, content string
-	var old, fresh []string
-	apply := func() error {
-		if len(old) == 0 {
-			return nil
+	replaced := map[string]string{}
+	for i, part := range strings.Split(string(text), "\nfile ") {
+		path, changes, _ := strings.Cut(part, "\n")
+		if i == 0 {
+			continue // What it is about.
 		}
-		from, to := strings.Join(old, "\n")+"\n", strings.Join(fresh, "\n")+"\n"
-		if n := strings.Count(content, from); n != 1 {
-			return fmt.Errorf("%s: these lines are %d times in %s, not once; the code has moved, so the mutant has to follow it:\n%s", file, n, path, from)
+		original, err := filepath.Abs(filepath.Join(root, path))
+		if err != nil {
+			return "", err
 		}
-		content = strings.Replace(content, from, to, 1)
-		old, fresh = nil, nil
-		return os.WriteFile(filepath.Join(dir, filepath.Base(path)), []byte(content), 0o644)
-	}
-	for line := range strings.Lines(string(text)) {
-		line = strings.TrimSuffix(line, "\n")
-		switch {
-		case strings.HasPrefix(line, "file "):
-			if err := apply(); err != nil {
-				return "", err
-			}
-			path = strings.TrimPrefix(line, "file ")
-			original, err := os.ReadFile(filepath.Join(root, path))
-			if err != nil {
-				return "", err
-			}
-			absolute, err := filepath.Abs(filepath.Join(root, path))
-			if err != nil {
-				return "", err
-			}
-			content = string(original)
-			replace[absolute] = filepath.Join(dir, filepath.Base(path))
-		case path != "" && strings.HasPrefix(line, "-"):
-			if len(fresh) > 0 {
-				if err := apply(); err != nil {
-					return "", err
-				}
-			}
-			old = append(old, line[1:])
-		case path != "" && strings.HasPrefix(line, "+"):
-			fresh = append(fresh, line[1:])
+		content, err := os.ReadFile(original)
+		if err != nil {
+			return "", err
+		}
+		changed, err := change(string(content), changes)
+		if err != nil {
+			return "", fmt.Errorf("%s: %s: %w", file, path, err)
+		}
+		replaced[original] = filepath.Join(dir, strings.ReplaceAll(path, "/", "_"))
+		if err := os.WriteFile(replaced[original], []byte(changed), 0o644); err != nil {
+			return "", err
 		}
 	}
-	if err := apply(); err != nil {
+	content, err := json.Marshal(map[string]any{"Replace": replaced})
+	if err != nil {
 		return "", err
 	}
-	content, err2 := encode(replace)
-	if err2 != nil {
-		return "", err2
-	}
 	overlay = filepath.Join(dir, "overlay.json")
-	return overlay, os.WriteFile(overlay, []byte(content), 0o644)
+	return overlay, os.WriteFile(overlay, content, 0o644)
 }
 
-func encode(replace map[string]string) (string, error) {
-	text, err := json.Marshal(map[string]any{"Replace": replace})
-	return string(text), err
+// change replaces each run of lines that follow a "-" with the lines after it that follow a "+".
+func change(content, changes string) (string, error) {
+	runs := regexp.MustCompile(`((?:-.*\n)+)((?:\+.*\n)*)`).FindAllStringSubmatch(changes+"\n", -1)
+	if len(runs) == 0 {
+		return "", errors.New("nothing to change")
+	}
+	bare := func(lines string) string { return regexp.MustCompile(`(?m)^[-+]`).ReplaceAllString(lines, "") }
+	for _, run := range runs {
+		old := bare(run[1])
+		if n := strings.Count(content, old); n != 1 {
+			return "", fmt.Errorf("these lines are there %d times, not once; the code has moved, and the mutant has to follow it:\n%s", n, old)
+		}
+		content = strings.Replace(content, old, bare(run[2]), 1)
+	}
+	return content, nil
 }

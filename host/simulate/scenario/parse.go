@@ -43,7 +43,9 @@ func (s *Scenario) line(words []string) (err error) {
 		s.Seed, err = strconv.ParseUint(words[0], 10, 64)
 		return err
 	case "quiet":
-		s.Quiet, err = time.ParseDuration(words[0])
+		if s.Quiet, err = time.ParseDuration(words[0]); err == nil && s.Quiet < 0 {
+			err = fmt.Errorf("%v is no time to wait", s.Quiet)
+		}
 		return err
 	case "host":
 		h := Host{Name: words[0]}

@@ -91,6 +91,63 @@ func TestListing(t *testing.T) {
 	}
 }
 
+// listOnly answers what a listing of one path holds.
+func listOnly(t testing.TB, b *blob.Bucket, path, prefix string) (keys []string, err error) {
+	t.Helper()
+	for token := blob.FirstPageToken; len(token) > 0; {
+		var page []*blob.ListObject
+		page, token, err = b.ListPage(t.Context(), token, 2, &blob.ListOptions{Prefix: prefix, BeforeList: func(as func(any) bool) error {
+			var only *rootblob.Only
+			if !as(&only) {
+				t.Fatal("the bucket does not know Only")
+			}
+			only.Path = path
+			return nil
+		}})
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range page {
+			keys = append(keys, o.Key)
+		}
+	}
+	return keys, nil
+}
+
+// TestOnly: the listing of one path has what is there and below, whatever lies beside it, and refuses the same links.
+func TestOnly(t *testing.T) {
+	tree := map[string]string{
+		"a": "1", "a-b": "2", "a.d/x": "3", "b/c": "4", "b/c-d/e": "5", "b/c-d/f": "6", "b/c-d/g/h": "7", "b/c.d": "8", "bb/x": "9",
+		"b/c-dangling": "-> nowhere",
+	}
+	b, _ := open(t, tree)
+	for _, path := range []string{"a", "a-b", "a.d", "b/c", "b/c-d", "b/c-d/e", "bb", "bb/x", "a/below", "nothing", "no/thing"} {
+		for _, prefix := range []string{path, path + "/"} {
+			var want []string
+			for key := range tree {
+				if strings.HasPrefix(key, prefix) && (key == path || strings.HasPrefix(key, path+"/")) {
+					want = append(want, key)
+				}
+			}
+			slices.Sort(want)
+			if got, err := listOnly(t, b, path, prefix); err != nil || !slices.Equal(got, want) {
+				t.Errorf("%q with prefix %q: %q, %v, want %q", path, prefix, got, err, want)
+			}
+		}
+	}
+	b, _ = open(t, map[string]string{
+		"m/w": "1", "m/loop": "-> ..", "out": "-> /etc", "in": "-> m2", "m2/w": "2", "dangling": "-> nowhere", "self": "-> self",
+	})
+	for _, path := range []string{"m", "out", "dangling", "self"} {
+		if got, err := listOnly(t, b, path, path); !errors.Is(err, rootblob.ErrLink) {
+			t.Errorf("listing %s: %q, %v, want a refusal of the link", path, got, err)
+		}
+	}
+	if got, err := listOnly(t, b, "in", "in"); err != nil || !slices.Equal(got, []string{"in/w"}) {
+		t.Errorf("through a link: %q, %v", got, err)
+	}
+}
+
 func TestLinks(t *testing.T) {
 	outside := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(outside, []byte("HUSH"), 0o600); err != nil {
