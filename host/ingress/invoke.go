@@ -106,8 +106,9 @@ func (s *Server) send(ctx context.Context, rq *request, lease Lease) (stream *fo
 	case err != nil:
 		if _, unsent := errors.AsType[*forward.Unsent](err); unsent {
 			why = &route.NotHere{Reason: route.Unreachable}
-			if lease.Local() {
+			if lease.Local() { // Its server does not answer, but the host is there, and may wait for it.
 				s.models.Suspect()
+				why.Reason = route.Absent
 			}
 		}
 	case lease.Local():
