@@ -167,6 +167,10 @@ func (s *Server) leaseHere(ctx context.Context, r *http.Request, p *proxied) (Le
 	}
 	defer s.budget.Give(cost)
 	lease, err := s.peers.Here.Join(ctx, p.modelID)
+	if err != nil && r.Context().Err() != nil && s.turningAway.Load() {
+		// Shutdown ran out of time and broke it off, not the client: it goes elsewhere.
+		return nil, &route.NotHere{Reason: route.Stopping}
+	}
 	if final, ok := errors.AsType[*route.Error](err); ok && final.Outcome != route.DeadlineExceeded && final.Outcome != route.Cancelled {
 		// It concerns this host; another may serve the request.
 		err = &route.NotHere{Reason: route.Refused, Err: final}
