@@ -91,6 +91,19 @@ func (c *conn) lose() {
 	c.from.plan(dialPause, c.dial)
 }
 
+// retire has this side take the other for gone, at its own word: nothing new is sent there, and what is under way ends.
+func (c *conn) retire() {
+	number := c.number
+	c.world.network.send(c.to, c.from, func() {
+		c.from.run(c.from.life, func() {
+			if c.number == number && c.synced {
+				c.synced = false
+				c.from.peers.lost(c.to)
+			}
+		})
+	})
+}
+
 // deliver sends something over the standing connection; back says in which direction.
 func (c *conn) deliver(back bool, arrive func()) {
 	number, from, to := c.number, c.from, c.to

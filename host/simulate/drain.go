@@ -21,6 +21,7 @@ const (
 	handoverAgain       = 500 * time.Millisecond
 	handoverPoll        = 20 * time.Millisecond
 	maxHandoverFailures = 3
+	leavePause          = 500 * time.Millisecond
 	// farewell is how long a host that takes nothing more looks whether all has ended.
 	farewell = 100 * time.Millisecond
 )
@@ -205,12 +206,23 @@ func (m *mesh) notReady() {
 	m.host.plan(drainGrace, m.finish)
 }
 
-// finish takes nothing more, and exits when what is under way has ended.
+// finish takes nothing more of clients and has the others drop this host, so that they send nothing here.
 func (m *mesh) finish() {
 	h := m.host
 	m.drain.stopped = true
+	for _, other := range h.world.hosts {
+		if other != h {
+			other.conns[h.index].retire()
+		}
+	}
+	h.plan(leavePause, m.exit)
+}
+
+// exit ends the process when what is under way has ended.
+func (m *mesh) exit() {
+	h := m.host
 	if len(h.world.clients.waiting[h.index])+len(h.world.clients.working[h.index])+len(h.exec.waiters) > 0 {
-		h.plan(farewell, m.finish)
+		h.plan(farewell, m.exit)
 		return
 	}
 	h.world.stats.Drained++

@@ -281,12 +281,14 @@ func reasonOf(state machine.State) route.Reason {
 	return route.Absent
 }
 
-// work has the runtime work on a request; done runs once, unless the host dies. False: the runtime has lost the model, which
-// the machine knows by now; the lease is over.
+// work has the runtime work on a request; done runs once, unless the host dies. False: the runtime is not there, or has lost
+// the model, which the machine knows by now; the lease is over.
 func (e *executor) work(r *request, l *lease, done func(route.Outcome)) bool {
 	h := e.host
-	if h.runtime.up && h.runtime.holds[l.on.model.spec.Name] == nil {
-		e.step(machine.RuntimeForgot{ID: l.on.ID()})
+	if h.runtime.holds[l.on.model.spec.Name] == nil {
+		if h.runtime.up {
+			e.step(machine.RuntimeForgot{ID: l.on.ID()})
+		}
 		l.release()
 		return false
 	}

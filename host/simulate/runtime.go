@@ -96,6 +96,9 @@ func (r *runtime) crash() {
 
 // load has the runtime load a model; done hears how it ended, unless the runtime died first.
 func (r *runtime) load(id modelcache.CopyID, m *model, expected int64, done func(*machine.Fault)) {
+	if !r.up {
+		return // The host is about to hear that it is lost.
+	}
 	w, h := r.host.world, r.host
 	w.stats.Loads++
 	m.loads++
@@ -129,6 +132,9 @@ func (r *runtime) load(id modelcache.CopyID, m *model, expected int64, done func
 
 // unload has it unload one.
 func (r *runtime) unload(name string, done func(*machine.Fault)) {
+	if !r.up {
+		return
+	}
 	h, life := r.host, r.life
 	h.world.clock.after(h.dice.between(unloadLeast, unloadMost), func() {
 		if r.life != life {
