@@ -193,3 +193,16 @@ func TestReplacesSome(t *testing.T) {
 		}
 	}
 }
+
+// What another host says of a model's size holds until it says otherwise: its first word may have been a guess.
+func TestTheLastWordForASizeHolds(t *testing.T) {
+	m := New(Config{Runtime: "r", Capacity: modelcache.Resources{100}})
+	now := time.Unix(1_700_000_000, 0)
+	m.Step(now, CatalogChanged{Upserts: []*syncv1.Model{{Id: "m", Runtimes: []string{"else", "r"}}}})
+	for _, size := range []int64{1, 50} {
+		m.Step(now, Remembered{Models: []Remember{{Model: "m", Size: modelcache.Resources{size}}}})
+	}
+	if need := m.need(m.models["m"]); need[modelcache.HostMemory] != 50 {
+		t.Errorf("expected to take %d, told 50", need[modelcache.HostMemory])
+	}
+}

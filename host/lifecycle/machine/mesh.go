@@ -187,9 +187,11 @@ func (m *Machine) recall(mo *model, r Remember) {
 		mo.use.last = used
 		m.background.reorder(mo)
 	}
-	// Another host's word for the size spares the question to storage; what can never fit is found out here.
+	// Another host's word for the size spares the question to storage, and holds until there is a newer one, for the first
+	// may have been a guess, or until this host knows better; what can never fit is found out here.
 	bytes := r.Size[modelcache.HostMemory]
-	if bytes > 0 && bytes <= m.ledger.Capacity()[modelcache.HostMemory] && !m.history.Contains(mo.id) {
+	known, ok := m.history.Peek(mo.id)
+	if own := ok && known.disk != anyBytes; !own && bytes > 0 && bytes <= m.ledger.Capacity()[modelcache.HostMemory] {
 		m.history.Add(mo.id, learned{memory: bytes, disk: anyBytes})
 	}
 }
