@@ -180,7 +180,9 @@ func (p *Peers) absent() []Seed {
 	var absent []Seed
 	for _, s := range candidates {
 		if h := p.hosts[s.ID]; s.Gossip == "" || joins[s.Gossip] || h != nil && h.listed || known[s.Gossip] {
-			joins[s.Gossip] = joins[s.Gossip] // it needs no trying, or no second one
+			if _, known := joins[s.Gossip]; !known { // It needs no trying, or no second one.
+				joins[s.Gossip] = false
+			}
 			continue
 		}
 		joins[s.Gossip] = true

@@ -23,7 +23,7 @@ const (
 
 func (p *Peers) newServer() *grpc.Server {
 	server := grpc.NewServer(
-		grpc.ReadBufferSize(bufferSize), grpc.WriteBufferSize(bufferSize), grpc.SharedWriteBuffer(true),
+		grpc.ReadBufferSize(bufferSize), grpc.WriteBufferSize(bufferSize),
 		grpc.InitialWindowSize(streamWindow), grpc.InitialConnWindowSize(connectionWindow),
 		// Beats find who is silent; this frees a connection whose follower is not even there to be written to.
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: link.Patience, Timeout: link.Patience}),

@@ -50,9 +50,6 @@ type failed struct {
 	host string
 }
 
-// figures is what a host says of itself.
-type figures struct{ member members.Member }
-
 // delta is a message of residency.
 type delta struct {
 	after    uint64

@@ -18,16 +18,16 @@ type Size struct {
 }
 
 // DefaultSize is that of `make sim`.
-func DefaultSize() Size { return Size{Hosts: 8, Models: 200, Requests: 1200, Faults: 10} }
+func DefaultSize() Size { return Size{Hosts: 8, Models: 200, Requests: 1000, Faults: 10} }
 
 const (
 	mib = 1 << 20
 	// settle is how long hosts have to find each other and fill up before the first request, and busy for how long there
 	// are requests and faults after that.
 	settle = 5 * time.Second
-	busy   = 50 * time.Second
+	busy   = 40 * time.Second
 	// quiet is longer than anything takes but the shedding of copies, which is waited for if there are too many.
-	quiet = 40 * time.Second
+	quiet = 20 * time.Second
 )
 
 // generator draws one scenario.

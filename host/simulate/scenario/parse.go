@@ -80,7 +80,7 @@ func read(arguments []argument, words []string) error {
 			return fmt.Errorf("%q is none of %s", word, strings.Join(names, ", "))
 		}
 		if !ok {
-			return fmt.Errorf("%s needs a value, as in %s=...", name, name)
+			return fmt.Errorf("%s needs a value, as in %s=VALUE", name, name)
 		}
 		if err := arguments[i].read(value); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
