@@ -25,8 +25,11 @@ import (
 )
 
 const (
-	// passInterval is the least time between two passes: reports of a hundred loads in one second make twenty passes.
+	// passInterval is the least time between two passes.
 	passInterval = 50 * time.Millisecond
+	// gatherReports is how long the reports of hosts wait for more of them. A load is reported as queued, loading and loaded
+	// within moments, and what it does to statuses can wait; the pass would take the CPU that the load's own requests want.
+	gatherReports = 100 * time.Millisecond
 	// retryInterval is when a pass that could not make its result durable is tried again.
 	retryInterval = time.Second
 	// statusSaveDelay gathers the changes of statuses for one write. Losing the last second of them costs a
@@ -145,8 +148,10 @@ func (l *Loop) Run(ctx context.Context) error {
 	}
 }
 
-// wait blocks until a pass is due; false when the context ended.
+// wait blocks until a pass is due; false when the context ended. What was declared does not wait.
 func (l *Loop) wait(ctx context.Context, next time.Time) bool {
+	var gathered <-chan time.Time
+	reports := l.config.Mesh.Changed()
 	var due <-chan time.Time
 	if !next.IsZero() {
 		due = time.After(time.Until(next))
@@ -155,15 +160,20 @@ func (l *Loop) wait(ctx context.Context, next time.Time) bool {
 	if l.config.Policies != nil {
 		policies = l.config.Policies.Changed()
 	}
-	select {
-	case <-ctx.Done():
-		return false
-	case <-l.config.Source.Changed():
-	case <-l.config.Mesh.Changed():
-	case <-policies:
-	case <-due:
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-reports:
+			reports, gathered = nil, time.After(gatherReports)
+			continue
+		case <-gathered:
+		case <-l.config.Source.Changed():
+		case <-policies:
+		case <-due:
+		}
+		return true
 	}
-	return true
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {

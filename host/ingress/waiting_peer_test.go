@@ -137,7 +137,7 @@ func settledHeap() (bytes int64) {
 // TestAWaitingRequestIsCheap measures what a request costs while it waits at a peer for a load, besides its own bytes: at
 // the host that got it, and at the host that loads.
 func TestAWaitingRequestIsCheap(t *testing.T) {
-	const requests, most = 500, 32 << 10
+	const requests, most = 500, perWaiting
 	message := marshal(t, "digits")
 	frame := append([]byte{0, 0, 0, 0, byte(len(message))}, message...)
 

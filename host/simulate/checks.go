@@ -322,7 +322,7 @@ func (w *World) checkCopies() {
 		if w.surplus() == "" {
 			return
 		}
-		w.runUntil(w.clock.now + arbiter.DefaultScaleDownAfter)
+		w.runUntil(w.clock.now + w.scaleDownAfter())
 	}
 	if surplus := w.surplus(); surplus != "" && len(w.failed) == 0 {
 		w.broken("after the quiet %s", surplus)

@@ -45,7 +45,7 @@ func (m *mesh) leave() {
 	h.note("drain", "", 0)
 	m.drain = drain{begun: true, until: h.world.clock.now + drainTimeout, done: map[string]bool{}}
 	h.peers.draining, h.leaving = true, true
-	h.peers.figuresChanged()
+	h.peers.publishFigures()
 	if !h.spec.Gateway {
 		h.exec.step(machine.SetDraining{Draining: true})
 	}

@@ -252,12 +252,12 @@ func (e *executor) runtimeReady() {
 	e.step(machine.RuntimeReady{Limits: machine.Limits{
 		Capacity: modelcache.Resources{modelcache.HostMemory: e.host.spec.Capacity}, Loads: e.host.spec.Loads,
 	}})
-	e.host.peers.figuresChanged()
+	e.host.peers.publishFigures()
 }
 
 func (e *executor) runtimeLost() {
 	e.step(machine.RuntimeLost{})
-	e.host.peers.figuresChanged()
+	e.host.peers.publishFigures()
 }
 
 func (m *model) storageFault(cancelled bool) *machine.Fault {

@@ -72,6 +72,8 @@ func newMesh(h *host) *mesh {
 		Copies:  func(key uint64, into []residency.Copy) []residency.Copy { return h.peers.table.Copies(key, into) },
 		Failure: func(key uint64, host string) *syncv1.Failure { return h.peers.failures[failed{key, host}] },
 		Place:   h.world.policies.place,
+
+		ScaleDownAfter: h.world.scaleDownAfter(),
 	})
 	return m
 }
@@ -83,6 +85,17 @@ func (m *mesh) start() {
 	m.host.every(sampleEvery, m.sample)
 	m.host.every(historyEvery, m.tellHistory)
 }
+
+// scaleDownAfter is how long a copy has not been needed when it is given up: the default where requests are recorded, and else
+// shorter, so that a mesh is soon in order again.
+func (w *World) scaleDownAfter() time.Duration {
+	if w.recorded {
+		return arbiter.DefaultScaleDownAfter
+	}
+	return scaleDownSoon
+}
+
+const scaleDownSoon = 15 * time.Second
 
 // meshAsSeen tells the lifecycle machine of other hosts.
 type meshAsSeen struct{ host *host }

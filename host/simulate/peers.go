@@ -93,7 +93,7 @@ func (p *peers) start() {
 func (p *peers) becomeArbiter() {
 	if !p.arbiter {
 		p.arbiter = true
-		p.figuresChanged()
+		p.publishFigures() // Flags do not wait.
 	}
 }
 
@@ -146,7 +146,7 @@ func (p *peers) figuresChanged() {
 	}
 	p.figuresPending = true
 	h := p.host
-	wait := max(p.figuresSent+figuresPause/2-h.world.clock.now, 0)
+	wait := max(p.figuresSent+figuresPause-h.world.clock.now, 0)
 	h.plan(wait, func() {
 		p.figuresPending = false
 		p.publishFigures()

@@ -63,7 +63,7 @@ func (g *generator) between(low, high time.Duration) time.Duration {
 
 func (g *generator) hosts() {
 	zones := g.IntN(4)
-	capacity := int64(128+64*g.IntN(5)) * mib
+	capacity := int64(128+64*g.IntN(6)) * mib
 	loads := g.IntN(4)
 	for i := range g.size.Hosts {
 		h := scenario.Host{Name: fmt.Sprintf("h%d", i), Capacity: capacity, Loads: loads}

@@ -16,9 +16,9 @@ import (
 
 var rewrite = flag.Bool("rewrite", false, "write the outcomes in testdata anew; read the difference before you keep it")
 
-// TestSeeds is a taste of `make sim`.
+// TestSeeds plays the first seeds of `make sim`.
 func TestSeeds(t *testing.T) {
-	Seeds(1, 40, runtime.GOMAXPROCS(0), DefaultSize(), func(f Finding) bool {
+	Seeds(1, 500, runtime.GOMAXPROCS(0), DefaultSize(), func(f Finding) bool {
 		if len(f.Result.Broken) > 0 {
 			t.Errorf("seed %d: %s\nto see it: go run ./test/sim/cmd/sim -seed %d -trace", f.Seed, f.Result.Broken[0], f.Seed)
 		}

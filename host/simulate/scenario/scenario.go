@@ -144,9 +144,8 @@ type Step struct {
 const (
 	DefaultDeadline = 30 * time.Second
 	DefaultWork     = 5 * time.Millisecond
-	// DefaultQuiet is longer than everything that the mesh waits for before it tidies up: copies that are too many are shed
-	// a minute after they were found to be.
-	DefaultQuiet = 3 * time.Minute
+	// DefaultQuiet is longer than everything that the mesh waits for before it tidies up, but for failed loads.
+	DefaultQuiet = time.Minute
 )
 
 // End is when the last step begins or the last thing that lasts ends.

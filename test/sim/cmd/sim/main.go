@@ -34,7 +34,7 @@ type options struct {
 }
 
 // garbage is how much more there may be before it is collected, in percent of what is in use, which is little.
-const garbage = 400
+const garbage = 4000
 
 func main() {
 	debug.SetGCPercent(garbage)
