@@ -139,8 +139,9 @@ func (s *session) forward(id string, wait bool) {
 	h.world.stats.Forwards++
 	h.note("forward to "+id, r.model.spec.Name, int64(r.number))
 	landed := func() { s.mesh.landed(there) }
-	sent := h.conns[target.index].synced
-	call := h.conns[target.index].ask(func(answer func(any)) { target.mesh.proxied(r, wait, answer) }, func(answer any, _ error) {
+	// The message is only sent when the other host asks for it (Expect: 100-continue): what it has not heard of has not run.
+	heard := false
+	call := h.conns[target.index].ask(func(answer func(any)) { heard = true; target.mesh.proxied(r, wait, answer) }, func(answer any, _ error) {
 		landed()
 		switch answer := answer.(type) {
 		case route.Outcome:
@@ -149,7 +150,7 @@ func (s *session) forward(id string, wait bool) {
 			s.trip.NotHere(id, answer)
 			s.next()
 		default:
-			if sent { // It may have been acted on.
+			if heard { // It may have been acted on.
 				s.trip.Lost(id, false)
 			} else {
 				s.trip.NotHere(id, &route.NotHere{Reason: route.Unreachable})
