@@ -114,8 +114,9 @@ help: ## list the targets
 generate: tool-buf tool-protoc-gen-go tool-protoc-gen-go-grpc tool-controller-gen ## generate the Go code of the protos, deepcopy code and CRDs of the Kubernetes types, and codecs, SDKs and docs of the policy ABI
 	@go generate ./sdk/policyabi ./sdk/policy
 	@cd sdk/proto && PATH="$(CURDIR)/bin/tools:$$PATH" buf generate
+	@bin/tools/controller-gen object crd paths=./sdk/apis/serving/v1beta1 output:crd:dir=charts/wasmesh/files/crds
 	@# No descriptions: with those of a container's fields a CRD is too large for the annotation of kubectl apply.
-	@bin/tools/controller-gen object crd:maxDescLen=0 paths=./sdk/apis/... output:crd:dir=charts/wasmesh/crds
+	@bin/tools/controller-gen object crd:maxDescLen=0 paths=./sdk/apis/serving/v1alpha1 output:crd:dir=charts/wasmesh/files/crds
 
 .PHONY: generate-check
 generate-check: ## check that committed generated code is what `make generate` makes
@@ -140,7 +141,7 @@ lint-protos: tool-buf
 
 .PHONY: test-deps
 test-deps: ## install what tests need: programs, versitygw, grpcurl, MLServer, sample models, shipped policies
-	@$(MAKE) -j2 quickstart-deps tool-grpcurl policies
+	@$(MAKE) -j2 quickstart-deps tool-grpcurl tool-helm tool-kubernetes policies
 
 .PHONY: quickstart-deps
 quickstart-deps: build samples tool-versitygw
@@ -159,3 +160,32 @@ include wasm-policies/policies.mk
 # Tools are pinned in test/tools/<tool>/go.mod.
 tool-%: ## build one tool of test/tools and link it as bin/tools/<tool>
 	@test/tools/install $*
+
+# Images of our programs, as they are released.
+IMAGES := wasmesh-host wasmesh-controller wasmesh
+
+.PHONY: images
+images: tool-images ## build the images of our programs for amd64 and arm64, without a container engine, into bin/images
+	@test/images/build release $(IMAGES)
+
+.PHONY: images-local
+images-local: tool-images tool-versitygw samples ## build the images of the test cluster, for this machine, into bin/images/local
+	@test/images/build local pause $(IMAGES) fake-runtime s3
+	@test/images/mlserver
+
+.PHONY: cluster-deps
+cluster-deps: tool-kubernetes tool-coredns ## install what the test cluster runs on: Kubernetes (some minutes the first time), containerd
+	@test/cluster/install
+	@$(GO_BUILD) -o bin/tools/cluster ./test/cluster/cmd/cluster $(NO_DOWNLOADS)
+
+CLUSTER_IMAGES = $(subst $(space),$(comma),$(wildcard bin/images/local/*.tar))
+comma := ,
+space := $(subst ,, )
+
+.PHONY: cluster-up
+cluster-up: cluster-deps images-local ## bring up a real Kubernetes of one node with our images, in namespaces of its own (root, Debian)
+	@bin/tools/cluster up -images '$(CLUSTER_IMAGES)'
+
+.PHONY: cluster-down
+cluster-down: ## take the test cluster down, and everything that belongs to it
+	@if [ -x bin/tools/cluster ]; then exec bin/tools/cluster down; else echo "no cluster was brought up from here"; fi

@@ -1,10 +1,10 @@
 package resolve
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -12,9 +12,21 @@ import (
 	"github.com/wasmesh/wasmesh/sdk/apis/serving/v1alpha1"
 )
 
-// serverTypes are the values of builtInAdapter.serverType: ModelMesh's, and the programmable server that stands in for
-// them in tests and experiments.
-func serverTypes() []string { return []string{"mlserver", "triton", "ovms", "torchserve", "fake"} }
+// Where every container of a runtime finds the models, and the claims that are mounted.
+const (
+	ModelsPath = "/models"
+	ClaimsPath = "/pvc_mounts"
+)
+
+// modelsVolume is the name of the volume of model files.
+const modelsVolume = "models-dir"
+
+// serverTypes are the values of builtInAdapter.serverType that hosts have an adapter for: the table of runtimes/builtin. The
+// fake is a programmable server that stands in for others in tests and experiments.
+func serverTypes() []string { return []string{"fake", "mlserver"} }
+
+// unadapted are those of ModelMesh's that they have none for.
+func unadapted() []string { return []string{"ovms", "torchserve", "triton"} }
 
 // ValidateRuntime answers everything that forbids to run the runtime beside a host, one sentence each; none is good.
 // The rules are ModelMesh's, so that a ServingRuntime which worked there works here, and the names that are reserved
@@ -25,16 +37,23 @@ func ValidateRuntime(r Runtime) []string {
 	if len(r.Spec.Containers) == 0 {
 		problems = append(problems, "spec.containers is empty")
 	}
+	named := map[string]bool{}
 	for i := range r.Spec.Containers {
 		c := &r.Spec.Containers[i]
-		for _, p := range containerProblems(c) {
+		found := containerProblems(c, SocketDirectory(r.Spec))
+		if named[c.Name] {
+			found = append(found, "another container has that name: rename one of them")
+		}
+		named[c.Name] = true
+		for _, p := range found {
 			problems = append(problems, fmt.Sprintf("container spec for %s is invalid: %s", c.Name, p))
 		}
 	}
 	for _, v := range r.Spec.Volumes {
 		problems = append(problems, nameProblems("volume", v.Name, reservedVolume)...)
 	}
-	return append(problems, endpointProblems(r.Spec)...)
+	problems = append(problems, endpointProblems(r.Spec)...)
+	return append(problems, annotationProblems(r)...)
 }
 
 // adapterProblems wants a known server type and a container of its name.
@@ -43,22 +62,28 @@ func adapterProblems(s *v1alpha1.ServingRuntimeSpec) []string {
 		return nil
 	}
 	t := s.BuiltInAdapter.ServerType
+	if slices.Contains(unadapted(), t) {
+		return []string{fmt.Sprintf("there is no adapter for builtInAdapter.serverType %s yet: set spec.disabled until there is, or run an "+
+			"adapter of ModelMesh as a further container, with its grpcEndpoint and without builtInAdapter", t)}
+	}
 	if !slices.Contains(serverTypes(), t) {
 		return []string{fmt.Sprintf("unrecognized built-in runtime server type %s: use one of %s", t, strings.Join(serverTypes(), ", "))}
 	}
 	if !slices.ContainsFunc(s.Containers, func(c corev1.Container) bool { return c.Name == t }) {
-		return []string{"must include runtime container with name " + t}
+		return []string{"must include runtime container with name " + t + ", which is builtInAdapter.serverType"}
 	}
 	return nil
 }
 
-func containerProblems(c *corev1.Container) []string {
+// containerProblems of one container; sockets is the directory of the runtime's sockets, or empty.
+func containerProblems(c *corev1.Container, sockets string) []string {
 	problems := nameProblems("container name", c.Name, reservedContainer)
 	if c.ReadinessProbe != nil || c.Lifecycle != nil {
-		problems = append(problems, "ReadinessProbe and Lifecycle are managed by modelmesh and cannot be set")
+		problems = append(problems, "ReadinessProbe and Lifecycle are managed by modelmesh and cannot be set: remove them")
 	}
 	for _, m := range c.VolumeMounts {
 		problems = append(problems, nameProblems("volume", m.Name, privateVolume)...)
+		problems = append(problems, mountProblems(m, sockets)...)
 	}
 	for _, p := range c.Ports {
 		problems = append(problems, nameProblems("port name", p.Name, reservedPortName)...)
@@ -67,13 +92,26 @@ func containerProblems(c *corev1.Container) []string {
 	return problems
 }
 
+// mountProblems refuses the places at which every container of the runtime gets a mount.
+func mountProblems(m corev1.VolumeMount, sockets string) []string {
+	at := path.Clean(m.MountPath)
+	switch {
+	case at == ModelsPath && m.Name != modelsVolume:
+	case at == ClaimsPath, strings.HasPrefix(at, ClaimsPath+"/"):
+	case at == sockets:
+	default:
+		return nil
+	}
+	return []string{fmt.Sprintf("volume %s is mounted at %s, which is reserved for internal use: use another mountPath", m.Name, at)}
+}
+
 // nameProblems refuses reserved names and the reserved prefix.
 func nameProblems(what, name string, reserved func(string) bool) []string {
 	switch {
 	case reserved(name):
-		return []string{fmt.Sprintf("%s %s is reserved for internal use", what, name)}
+		return []string{fmt.Sprintf("%s %s is reserved for internal use: use another name", what, name)}
 	case strings.HasPrefix(name, "mm-"):
-		return []string{fmt.Sprintf("%s %s cannot start with \"mm-\", which is reserved for internal use", what, name)}
+		return []string{fmt.Sprintf("%s %s cannot start with \"mm-\", which is reserved for internal use: use another name", what, name)}
 	}
 	return nil
 }
@@ -92,16 +130,20 @@ func privateVolume(name string) bool {
 }
 
 // reservedVolume adds the one that a runtime may mount, but not define.
-func reservedVolume(name string) bool { return privateVolume(name) || name == "models-dir" }
+func reservedVolume(name string) bool { return privateVolume(name) || name == modelsVolume }
+
+// adapterPort is where ModelMesh's adapters listened. An adapter that a runtime brings along may go on doing so, since no
+// host does.
+const adapterPort = 8085
 
 // portProblems refuses the ports of the host, which shares the pod's network with the runtime. ModelMesh checks 8080,
 // 8085, 8089, 8090 and the range; the others are those of its own Service, where a runtime could not listen either.
 func portProblems(port int32) []string {
 	switch {
-	case slices.Contains([]int32{8033, 8008, 2112, 8080, 8085, 8089, 8090}, port):
-		return []string{fmt.Sprintf("Port %d is reserved for internal use", port)}
+	case slices.Contains([]int32{8033, 8008, 2112, 8080, adapterPort, 8089, 8090}, port):
+		return []string{fmt.Sprintf("Port %d is reserved for internal use: use another", port)}
 	case port >= 11881 && port <= 11899:
-		return []string{"Port range [11881-11899] is reserved for internal use"}
+		return []string{"Port range [11881-11899] is reserved for internal use: use another port"}
 	}
 	return nil
 }
@@ -119,36 +161,43 @@ func endpointProblems(s *v1alpha1.ServingRuntimeSpec) []string {
 		if e.address == nil {
 			continue
 		}
-		socket, err := parseEndpoint(*e.address)
-		if err != nil {
+		endpoint, err := parseEndpoint(*e.address)
+		switch {
+		case err != nil:
 			problems = append(problems, fmt.Sprintf("%s: %v", e.field, err))
-			continue
-		}
-		if socket != "" {
-			directories = append(directories, path.Dir(socket))
+		case endpoint.Socket != "":
+			directories = append(directories, path.Dir(endpoint.Socket))
+		case e.field == "grpcEndpoint" && (s.BuiltInAdapter != nil || endpoint.Port == adapterPort):
+			// Where ModelMesh's adapter listened: there is none any more, or it is the runtime's own.
+		default:
+			for _, p := range portProblems(int32(endpoint.Port)) {
+				problems = append(problems, e.field+": "+p)
+			}
 		}
 	}
 	if len(directories) == 2 && directories[0] != directories[1] {
-		problems = append(problems, fmt.Sprintf("Only one unix domain socket path is allowed. Found %v", directories))
+		problems = append(problems, fmt.Sprintf("Only one unix domain socket path is allowed. Found %v: "+
+			"put both sockets into one directory", directories))
 	}
 	if s.BuiltInAdapter != nil && strings.HasPrefix(value(s.GrpcMultiModelManagementEndpoint), "unix:") {
-		problems = append(problems, fmt.Sprintf("Built-in adapter grpcEndpoint must be of the form \"port:N\": %s",
-			*s.GrpcMultiModelManagementEndpoint))
+		problems = append(problems, fmt.Sprintf("Built-in adapter grpcEndpoint must be of the form \"port:N\": %s: "+
+			"it has no effect here, and can be removed", *s.GrpcMultiModelManagementEndpoint))
+	}
+	if len(problems) == 0 {
+		if _, _, err := Endpoints(s); err != nil {
+			problems = append(problems, err.Error())
+		}
 	}
 	return problems
 }
 
-// parseEndpoint reads "port:N", "unix:PATH" or "unix:///PATH" and answers the socket's path, if it is one.
-func parseEndpoint(address string) (socket string, err error) {
-	if port, ok := strings.CutPrefix(address, "port:"); ok {
-		if n, err := strconv.ParseUint(port, 10, 16); err == nil && n > 0 {
-			return "", nil
-		}
+// annotationProblems reads the annotations by which a runtime is scaled, and its directory of models laid out.
+func annotationProblems(r Runtime) []string {
+	_, scaling := ReadAutoscaling(r)
+	_, dir := ReadModelDir(r)
+	err := errors.Join(scaling, dir)
+	if err == nil {
+		return nil
 	}
-	if p, ok := strings.CutPrefix(address, "unix:"); ok {
-		if p = strings.TrimPrefix(p, "//"); strings.HasPrefix(p, "/") && p != "/" {
-			return p, nil
-		}
-	}
-	return "", fmt.Errorf("%q is not of the form \"port:N\" or \"unix:/path\"", address)
+	return strings.Split(err.Error(), "\n")
 }

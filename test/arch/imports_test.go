@@ -86,7 +86,7 @@ func TestImports(t *testing.T) {
 // pure packages decide; they are given the time and they perform nothing.
 var pure = []string{
 	"sdk/modelid", "host/rest", "host/route", "host/forward/splice", "host/lifecycle/machine", "host/modelcache",
-	"host/eviction", "host/placement", "host/members", "host/peers/residency", "host/arbiter", "controller/decide", "controller/policyconfig", "controller/resolve", "sdk/cmd/wasmesh/printer",
+	"host/eviction", "host/placement", "host/members", "host/peers/residency", "host/arbiter", "controller/config", "controller/decide", "controller/policyconfig", "controller/resolve", "controller/resources", "sdk/cmd/wasmesh/printer",
 	"sdk/policyabi", "wasm-policies/builtin", "wasm-policies/engine/meter", "wasm-policies/hook/conformance",
 	"wasm-policies/hook/internal/header",
 }

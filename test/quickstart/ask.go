@@ -127,7 +127,7 @@ Try, in another terminal:
   make tool-grpcurl
   bin/tools/grpcurl -plaintext -import-path sdk/proto -proto inference/inference.proto -d @ \
     %[6]s inference.GRPCInferenceService.ModelInfer < %[7]s
-Edits of %[8]s are taken up, and told here.
+Edits of %[8]s are taken up; what becomes of a changed model is told here.
 The mesh stays up until Ctrl-C.
 `, wasmesh, mesh, model, c.restAddress, restRequest, c.grpcAddress, grpcRequest, c.sources.String())
 }

@@ -46,7 +46,7 @@ func TestCRDs(t *testing.T) {
 		"servingruntimes":        {"ServingRuntime", "v1alpha1", "Namespaced", nil, runtimeColumns, false},
 		"clusterservingruntimes": {"ClusterServingRuntime", "v1alpha1", "Cluster", nil, runtimeColumns, false},
 	} {
-		b, err := os.ReadFile(filepath.Join("..", "..", "..", "charts", "wasmesh", "crds", "serving.kserve.io_"+file+".yaml"))
+		b, err := os.ReadFile(filepath.Join("..", "..", "..", "charts", "wasmesh", "files", "crds", "serving.kserve.io_"+file+".yaml"))
 		if err != nil {
 			t.Fatal(err)
 		}

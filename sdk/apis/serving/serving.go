@@ -48,13 +48,15 @@ const (
 	// AnnotationActiveModel is written by the controller, never by people: the canonical definition of the model that
 	// answers while a change of the spec is under way.
 	AnnotationActiveModel = "wasmesh.dev/active-model"
+	// AnnotationRefusedModel is written beside it: the id of the model that the spec asks for, while it fails to load.
+	AnnotationRefusedModel = "wasmesh.dev/refused-model"
 )
 
 // ModelAnnotations answers all annotations with AnnotationPrefix that an InferenceService or Predictor may have.
 func ModelAnnotations() []string {
 	return []string{
 		AnnotationModelSize, AnnotationMinCopies, AnnotationMaxCopies, AnnotationPin, AnnotationIdleTTL, AnnotationPriority,
-		AnnotationActiveModel,
+		AnnotationActiveModel, AnnotationRefusedModel,
 	}
 }
 

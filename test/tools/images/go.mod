@@ -1,0 +1,18 @@
+module github.com/wasmesh/wasmesh/test/tools/images
+
+go 1.26.0
+
+// The main package here; the library that writes the images gives it its version.
+tool github.com/wasmesh/wasmesh/test/tools/images
+
+require (
+	github.com/google/go-containerregistry v0.22.1 // version of the tool
+	golang.org/x/crypto/x509roots/fallback v0.0.0-20261030153154-30a33513ff6d
+)
+
+require (
+	github.com/klauspost/compress v1.19.2 // indirect
+	github.com/opencontainers/go-digest v1.0.0 // indirect
+	github.com/opencontainers/image-spec v1.1.1 // indirect
+	golang.org/x/sync v0.22.0 // indirect
+)
