@@ -12,6 +12,9 @@
 // host which writes the model id, and where the request waits there, or is longer than what is kept of it, the body stays
 // behind until the host asks for it, so that the whole can still go elsewhere (hold.go).
 //
+// Between hosts it may all be TLS (Config.PeerTLS); a host that does not take this one's certificate has seen nothing of the
+// request.
+//
 // Failures are typed by what a caller may do next: Unsent (the application cannot have seen any of it), Interrupted
 // (it may have), RequestError (the request itself is at fault).
 //

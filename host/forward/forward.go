@@ -2,6 +2,7 @@ package forward
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net/http"
 	"net/http/httptrace"
@@ -19,6 +20,8 @@ type Config struct {
 	MaxMessageBytes int64
 	// Memory is charged for messages that have to be held to be decompressed.
 	Memory Memory
+	// PeerTLS is what to connect with to the peer of this id; nil is plain text.
+	PeerTLS func(host string) *tls.Config
 }
 
 // A Forwarder sends requests to servers over connections that it keeps open. It is safe for concurrent use.
@@ -118,7 +121,10 @@ func (f *Forwarder) pool(target Target) (*pool, error) {
 		return nil, errPoolClosed
 	}
 	if p, ok := f.pools[target.Address]; ok {
-		return p, nil
+		if p.host == target.Host {
+			return p, nil
+		}
+		p.forget() // The address has gone to another peer.
 	}
 	for other, p := range f.pools {
 		if !p.peer && !target.Peer && p.idle() {
@@ -126,7 +132,7 @@ func (f *Forwarder) pool(target Target) (*pool, error) {
 			delete(f.pools, other)
 		}
 	}
-	p := newPool(target)
+	p := newPool(target, f.config.PeerTLS)
 	f.pools[target.Address] = p
 	return p, nil
 }

@@ -13,6 +13,8 @@ type Target struct {
 	AllowAnyMethod bool
 	// Peer: another host, and not a model server. Messages pass to it as they are: it writes the model id.
 	Peer bool
+	// Host is the id of the peer, which its certificate has to have.
+	Host string
 	// Header is set on every request, after the client's headers. It is not changed.
 	Header http.Header
 }

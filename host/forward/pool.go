@@ -2,10 +2,10 @@ package forward
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -42,8 +42,9 @@ var errPoolClosed = errors.New("the forwarder is closed")
 // pool holds the connections to one address.
 type pool struct {
 	address string
-	// peer: the server is another host.
+	// peer: the server is another host, of the id host.
 	peer      bool
+	host      string
 	transport *http.Transport
 
 	mu    sync.Mutex
@@ -70,22 +71,25 @@ type conn struct {
 	retired bool
 }
 
-func newPool(target Target) *pool {
-	address := target.Address
-	network, endpoint := "tcp", address
-	if path, ok := strings.CutPrefix(address, "unix:"); ok {
-		network, endpoint = "unix", strings.TrimPrefix(path, "//")
+// newPool makes one without connections. peerTLS is Config.PeerTLS.
+func newPool(target Target, peerTLS func(host string) *tls.Config) *pool {
+	dial := dialer{network: "tcp", endpoint: target.Address}
+	if path, ok := strings.CutPrefix(target.Address, "unix:"); ok {
+		dial.network, dial.endpoint = "unix", strings.TrimPrefix(path, "//")
 	}
 	var protocols http.Protocols
 	protocols.SetUnencryptedHTTP2(true)
 	settings := &http.HTTP2Config{MaxReceiveBufferPerConnection: connWindow, MaxReceiveBufferPerStream: streamWindow}
 	if target.Peer {
 		settings.SendPingTimeout, settings.PingTimeout = peerPing, peerPing
+		if peerTLS != nil {
+			dial.secure = peerTLS(target.Host)
+		}
 	}
-	var dialer net.Dialer
 	return &pool{
-		address: address,
+		address: target.Address,
 		peer:    target.Peer,
+		host:    target.Host,
 		held:    make(map[*hold]struct{}),
 		changed: make(chan struct{}),
 		transport: &http.Transport{
@@ -94,14 +98,7 @@ func newPool(target Target) *pool {
 			HTTP2:              settings,
 			// The request's deadline bounds how long it waits for a peer to ask for its body.
 			ExpectContinueTimeout: math.MaxInt64,
-			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				raw, err := dialer.DialContext(ctx, network, endpoint)
-				if err != nil {
-					return nil, err
-				}
-				heard, _ := ctx.Value(heardKey{}).(*atomic.Bool)
-				return &listeningConn{raw, heard}, nil
-			},
+			DialContext:           dial.connect,
 		},
 	}
 }
@@ -196,23 +193,6 @@ func (p *pool) settle(c *conn) {
 	defer p.mu.Unlock()
 	c.settled = true
 	p.wake()
-}
-
-// heardKey carries a conn's heard to the dialer.
-type heardKey struct{}
-
-// listeningConn notes that the server has said something.
-type listeningConn struct {
-	net.Conn
-	heard *atomic.Bool
-}
-
-func (c *listeningConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	if n > 0 {
-		c.heard.Store(true)
-	}
-	return n, err
 }
 
 // give returns a connection after a call.

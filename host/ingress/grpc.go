@@ -3,7 +3,6 @@ package ingress
 import (
 	"context"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -32,6 +31,7 @@ const (
 // connection's window holds that for every request it can carry, so requests that wait never hold up others.
 func (s *Server) newGRPCServer() *http.Server {
 	var protocols http.Protocols
+	protocols.SetHTTP2(true) // On a listener that is TLS.
 	protocols.SetUnencryptedHTTP2(true)
 	return &http.Server{
 		Handler:           http.HandlerFunc(s.handleGRPC),
@@ -39,7 +39,7 @@ func (s *Server) newGRPCServer() *http.Server {
 		ReadHeaderTimeout: 10 * time.Second,
 		MaxHeaderBytes:    maxHeaderBytes,
 		BaseContext:       s.baseContext,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+		ErrorLog:          s.errorLog(),
 		ConnContext:       func(ctx context.Context, _ net.Conn) context.Context { return withBorn(ctx, time.Now()) },
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:          maxStreams,
@@ -84,7 +84,7 @@ func (s *Server) handleGRPC(w http.ResponseWriter, r *http.Request) {
 	defer s.begin()()
 	rec := record{start: time.Now()}
 	end := s.forwardGRPC(w, r, method, &rec)
-	s.metrics.done(&rec, s.methodLabel(method), end)
+	s.done(&rec, method, end)
 }
 
 // isGRPC reports whether a content type is application/grpc or one of its message formats.
@@ -131,6 +131,7 @@ func (s *Server) openGRPC(ctx context.Context, r *http.Request, method string, b
 	if err != nil {
 		return nil, err
 	}
+	rec.model = name
 	return s.invoke(ctx, &request{
 		method: method, name: name, inMessage: inMessage, header: r.Header, body: body, window: streamWindow, record: rec,
 	})

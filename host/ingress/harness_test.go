@@ -214,10 +214,21 @@ func newMesh(t testing.TB, config Config, target forward.Target) *mesh {
 // newMeshOf is newMesh with peers.
 func newMeshOf(t testing.TB, config Config, target forward.Target, peers *Peers) *mesh {
 	t.Helper()
+	return startMesh(t, config, target, peers, io.Discard)
+}
+
+// newLoggedMesh is newMesh whose log goes to said.
+func newLoggedMesh(t testing.TB, config Config, target forward.Target, said io.Writer) *mesh {
+	t.Helper()
+	return startMesh(t, config, target, nil, said)
+}
+
+func startMesh(t testing.TB, config Config, target forward.Target, peers *Peers, said io.Writer) *mesh {
+	t.Helper()
 	m := &mesh{table: newTable(), copies: &copies{target: target}, registry: prometheus.NewRegistry()}
 	m.copies.loaded.Store(true)
 	m.Server = New(config, Deps{
-		Catalog: m.table, Models: m.copies, Peers: peers, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: m.registry,
+		Catalog: m.table, Models: m.copies, Peers: peers, Log: slog.New(slog.NewTextHandler(said, nil)), Metrics: m.registry,
 	})
 	onGRPC, onREST := listen(t), listen(t)
 	var serving sync.WaitGroup

@@ -22,6 +22,7 @@ type metrics struct {
 	outcomes                *prometheus.CounterVec   // outcome
 	proxied                 *prometheus.CounterVec   // result
 	hops                    prometheus.Histogram
+	handshakes              prometheus.Counter
 	inFlight, waiting       prometheus.Gauge
 }
 
@@ -43,12 +44,14 @@ func newMetrics(registry prometheus.Registerer, budget *Budget) *metrics {
 		hops: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "wasmesh_request_hops", Help: "Peers that a request was passed on to, of requests that came to this host first.",
 			Buckets: []float64{0, 1, 2, 3, 8}}),
+		handshakes: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "wasmesh_tls_handshake_failures_total", Help: "Connections, of clients and of hosts, that did not become TLS."}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "wasmesh_requests_in_flight", Help: "Requests to models that have not ended."}),
 		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "wasmesh_requests_waiting", Help: "Requests that wait for their model to be loaded."}),
 	}
-	registry.MustRegister(m.api, m.invoke, m.requestSize, m.answerSize, m.outcomes, m.proxied, m.hops, m.inFlight, m.waiting,
+	registry.MustRegister(m.api, m.invoke, m.requestSize, m.answerSize, m.outcomes, m.proxied, m.hops, m.handshakes, m.inFlight, m.waiting,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "wasmesh_waiting_bytes", Help: "Memory charged to requests that wait, of --waiting-budget-bytes.",
 		}, func() float64 { return float64(budget.Used()) }))
@@ -58,6 +61,7 @@ func newMetrics(registry prometheus.Registerer, budget *Budget) *metrics {
 // record is what is measured of one request.
 type record struct {
 	start        time.Time
+	model        string    // as the client named it; empty: it is not known yet
 	invoked      time.Time // of this host's model server; zero: never
 	requestBytes atomic.Int64
 	sentBytes    int64
@@ -73,6 +77,21 @@ func (s *Server) begin() (end func()) {
 		s.metrics.inFlight.Dec()
 		s.handlers.end()
 	}
+}
+
+// done is the end of a request that came to this host first.
+func (s *Server) done(r *record, method string, end answer) {
+	s.metrics.done(r, s.methodLabel(method), end)
+	if s.config.AccessLog {
+		s.log.Info("request", "model", logged(r.model), "method", logged(method), "outcome", end.outcome.String(),
+			"code", codeName(end.code), "duration", time.Since(r.start), "hops", r.hops)
+	}
+}
+
+// logged bounds what a client can write into the log.
+func logged(said string) string {
+	const most = 256
+	return said[:min(len(said), most)]
 }
 
 // done counts the end of a request that came to this host first.

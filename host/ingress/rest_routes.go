@@ -3,7 +3,6 @@ package ingress
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -38,7 +37,7 @@ func (s *Server) newRESTServer() *http.Server {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    maxHeaderBytes,
 		BaseContext:       s.baseContext,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+		ErrorLog:          s.errorLog(),
 		ConnContext:       func(ctx context.Context, _ net.Conn) context.Context { return withBorn(ctx, time.Now()) },
 	}
 }
@@ -67,7 +66,7 @@ func only(method string, next http.Handler) http.Handler {
 func (s *Server) model(method string, serve func(*restCall, context.Context) ([]byte, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer s.begin()()
-		rec := record{start: time.Now()}
+		rec := record{start: time.Now(), model: r.PathValue("model")}
 		ctx, cancel := context.WithTimeout(r.Context(), s.config.RESTTimeout)
 		defer cancel()
 		call := &restCall{server: s, w: w, r: r, record: &rec, name: r.PathValue("model")}
@@ -78,7 +77,7 @@ func (s *Server) model(method string, serve func(*restCall, context.Context) ([]
 		} else {
 			writeJSON(w, status, body)
 		}
-		s.metrics.done(&rec, s.methodLabel(method), end)
+		s.done(&rec, method, end)
 	})
 }
 

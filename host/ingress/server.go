@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -37,6 +38,10 @@ type Config struct {
 	// MaxConnectionAge is when a gRPC connection is closed gracefully, so that clients that resolved the service once
 	// find new hosts; zero is never.
 	MaxConnectionAge time.Duration
+	// PeerTLS is what to connect with to the host of this id; nil is plain text.
+	PeerTLS func(host string) *tls.Config
+	// AccessLog has a line logged for each request to a model that came here first.
+	AccessLog bool
 	// Version is what server metadata says.
 	Version string
 }
@@ -106,7 +111,7 @@ func New(config Config, deps Deps) *Server {
 		log:       deps.Log,
 		methods:   namedMethods(),
 		budget:    budget,
-		forwarder: forward.New(forward.Config{MaxMessageBytes: config.MaxMessageBytes, Memory: budget}),
+		forwarder: forward.New(forward.Config{MaxMessageBytes: config.MaxMessageBytes, Memory: budget, PeerTLS: config.PeerTLS}),
 		copies:    sync.Pool{New: func() any { b := make([]byte, copyBytes); return &b }},
 		decoding:  newDecodeLimit(config.MaxMessageBytes),
 		drained:   make(chan struct{}),
@@ -123,6 +128,13 @@ func New(config Config, deps Deps) *Server {
 
 // Ready reports whether clients should be sent here.
 func (s *Server) Ready() bool { return s.catalog.Ready() && !s.draining.Load() }
+
+// GRPCProtocols and RESTProtocols are what the listeners speak, in ALPN's spelling, for those that are TLS: they must be
+// crypto/tls's own.
+func GRPCProtocols() []string { return []string{"h2"} }
+
+// RESTProtocols see GRPCProtocols.
+func RESTProtocols() []string { return []string{"h2", "http/1.1"} }
 
 // ServeGRPC answers gRPC clients on listener until Shutdown; then it returns nil.
 func (s *Server) ServeGRPC(listener net.Listener) error { return serve(s.grpcServer, listener) }

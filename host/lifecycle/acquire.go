@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -77,6 +78,10 @@ func (e *Executor) TryAcquire(modelID string) (*Lease, bool) {
 // waiter is a request that waits for the machine.
 type waiter struct {
 	modelID string
+	// near: the request itself is here, and not with the host that passed it on.
+	near bool
+	// since is when it came.
+	since time.Time
 	// answer takes one outcome without blocking.
 	answer chan outcome
 }
@@ -98,7 +103,7 @@ var errAgain = errors.New("the copy is gone")
 // the model is removed meanwhile: its alias may point elsewhere by then), LoadFailed, CannotFit, QueueFull, NoHost,
 // DeadlineExceeded, Cancelled.
 func (e *Executor) Acquire(ctx context.Context, modelID string) (*Lease, error) {
-	lease, err := e.acquire(ctx, machine.Wanted{Model: modelID})
+	lease, err := e.acquire(ctx, machine.Wanted{Model: modelID}, true)
 	if elsewhere, ok := errors.AsType[*NotHere](err); ok {
 		return nil, elsewhere.Err
 	}
@@ -106,13 +111,14 @@ func (e *Executor) Acquire(ctx context.Context, modelID string) (*Lease, error) 
 }
 
 // Join is Acquire for a request that was sent here because the model is held here: it waits only if that is so, or if a
-// load is under way or reserved. Errors are *route.Error when the wait itself ended (DeadlineExceeded, Cancelled), else
-// *NotHere.
-func (e *Executor) Join(ctx context.Context, modelID string) (*Lease, error) {
-	return e.acquire(ctx, machine.Wanted{Model: modelID, Join: true})
+// load is under way or reserved. near says that the request has come whole, so that it can be passed on at once: of those
+// that waited for a load, one such goes first. Errors are *route.Error when the wait itself ended (DeadlineExceeded,
+// Cancelled), else *NotHere.
+func (e *Executor) Join(ctx context.Context, modelID string, near bool) (*Lease, error) {
+	return e.acquire(ctx, machine.Wanted{Model: modelID, Join: true}, near)
 }
 
-func (e *Executor) acquire(ctx context.Context, wanted machine.Wanted) (*Lease, error) {
+func (e *Executor) acquire(ctx context.Context, wanted machine.Wanted, near bool) (*Lease, error) {
 	started := time.Now()
 	for {
 		if err := e.inDoubt(ctx); err != nil {
@@ -120,7 +126,7 @@ func (e *Executor) acquire(ctx context.Context, wanted machine.Wanted) (*Lease, 
 		}
 		lease, err := e.enter(ctx, wanted.Model)
 		if lease == nil && err == nil {
-			lease, err = e.await(ctx, wanted, started)
+			lease, err = e.await(ctx, wanted, &waiter{modelID: wanted.Model, near: near, since: started, answer: make(chan outcome, 1)})
 		}
 		switch {
 		case err == nil:
@@ -189,15 +195,14 @@ func (e *Executor) pass(ctx context.Context, found *served, p *place) (*Lease, e
 }
 
 // await waits for the machine.
-func (e *Executor) await(ctx context.Context, wanted machine.Wanted, started time.Time) (*Lease, error) {
-	w := &waiter{modelID: wanted.Model, answer: make(chan outcome, 1)}
+func (e *Executor) await(ctx context.Context, wanted machine.Wanted, w *waiter) (*Lease, error) {
 	wanted.Waiter = machine.WaiterID(e.requests.last.Add(1))
 	e.requests.waiters.Store(wanted.Waiter, w)
 	err := e.call(ctx, wanted)
 	if err == nil {
 		select {
 		case o := <-w.answer:
-			return e.answered(ctx, o, started)
+			return e.answered(ctx, o, w.since)
 		case <-e.stopped:
 			err = errStopped
 		case <-ctx.Done():
@@ -286,8 +291,23 @@ func (e *Executor) wake(effect machine.Wake) {
 	}
 	answered, first := make(chan struct{}, 1), o
 	first.answered = answered
-	e.wakeAll(first, effect.Waiters[:1])
-	e.workers.Go(func() { e.wakeInWaves(o, effect.Waiters[1:], answered) })
+	waiters := e.nearFirst(effect.Waiters)
+	e.wakeAll(first, waiters[:1])
+	e.workers.Go(func() { e.wakeInWaves(o, waiters[1:], answered) })
+}
+
+// nearFirst puts the earliest near waiter before all others: the others hear of a copy no sooner for going before it.
+func (e *Executor) nearFirst(waiters []machine.WaiterID) []machine.WaiterID {
+	for i, id := range waiters {
+		value, ok := e.requests.waiters.Load(id)
+		if !ok {
+			continue
+		}
+		if w, _ := value.(*waiter); w.near {
+			return slices.Concat(waiters[i:i+1], waiters[:i], waiters[i+1:])
+		}
+	}
+	return waiters
 }
 
 // wakeInWaves wakes the others once the first is answered.

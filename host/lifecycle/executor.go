@@ -118,6 +118,8 @@ type work struct {
 	timer    *time.Timer
 	// told is what was last published of each loaded copy, by model id, to tell of use as it goes on.
 	told map[string]told
+	// untold is what this step has to tell the mesh of.
+	untold []untold
 	// answer is the last Reserved or GaveUp of this step.
 	answer machine.Effect
 }
@@ -250,6 +252,7 @@ func (e *Executor) step(ctx context.Context, event machine.Event) {
 	for _, effect := range effects {
 		e.perform(ctx, effect)
 	}
+	e.tellAll() // Who got a copy is on its way by now.
 }
 
 // post hands a result to the loop. When Run has ended nobody needs it.

@@ -65,7 +65,7 @@ func TestReserveIsPublishedFirst(t *testing.T) {
 		if c := h.mesh.copy("m"); c != nil {
 			t.Fatalf("loaded without being asked to: %v", c)
 		}
-		if _, err := h.Join(t.Context(), "m"); notHere(err).State != machine.Absent {
+		if _, err := h.Join(t.Context(), "m", true); notHere(err).State != machine.Absent {
 			t.Fatalf("joined what is not here: %v", err)
 		}
 		reserved := h.reserve("m")
@@ -77,7 +77,7 @@ func TestReserveIsPublishedFirst(t *testing.T) {
 		var group sync.WaitGroup
 		for range 100 {
 			group.Go(func() {
-				lease, err := h.Join(t.Context(), "m")
+				lease, err := h.Join(t.Context(), "m", true)
 				if err != nil {
 					t.Error(err)
 					return
@@ -109,7 +109,7 @@ func TestJoinHearsOfFailures(t *testing.T) {
 		synctest.Wait()
 		h.runtime.program(func() { h.runtime.loadErr["m"] = errPickle })
 		h.reserve("m")
-		_, err := h.Join(t.Context(), "m")
+		_, err := h.Join(t.Context(), "m", true)
 		e := notHere(err)
 		if e.State != machine.Failed || e.Failure == nil || e.Failure.Attempts != 1 || e.Err.Outcome != route.LoadFailed || outcomeOf(err) != route.LoadFailed {
 			t.Fatalf("%+v", e)
@@ -137,7 +137,7 @@ func TestWaitersGoElsewhereWhenTheRuntimeIsLost(t *testing.T) {
 		for _, model := range []string{"slow", "busy"} {
 			group.Go(func() {
 				started := time.Now()
-				_, err := h.Join(t.Context(), model)
+				_, err := h.Join(t.Context(), model, true)
 				if notHere(err).State == 255 || time.Since(started) > 2*time.Second {
 					t.Errorf("%s after %v: %v", model, time.Since(started), err)
 				}
@@ -211,7 +211,7 @@ func TestMaxConcurrency(t *testing.T) {
 }
 
 func joinError(h *host, modelID string) error {
-	_, err := h.Join(h.t.Context(), modelID)
+	_, err := h.Join(h.t.Context(), modelID, true)
 	return err
 }
 
@@ -329,6 +329,41 @@ func TestLaterWavesOfACopyThatLeaves(t *testing.T) {
 		time.Sleep(time.Second)
 		if n := h.machine.Ledger().Stats(); n.InFlight != 0 || !n.Draining.IsZero() || served.Load() == 0 {
 			t.Fatalf("%d served, %+v", served.Load(), n)
+		}
+	})
+}
+
+// Of many that waited for a load, one whose request is here goes first, however many have come before it from other hosts.
+func TestNearGoesFirst(t *testing.T) {
+	run(t, capacity(3), func(t *testing.T, h *host) {
+		h.catalog("m")
+		const far = 3 * fewWaiters
+		var group sync.WaitGroup
+		var mu sync.Mutex
+		var order []int
+		for n := range far + 1 {
+			group.Go(func() {
+				join := func() (*Lease, error) { return h.Join(t.Context(), "m", n == far) }
+				if n == 0 {
+					join = func() (*Lease, error) { // Has the model loaded.
+						return h.Executor.acquire(t.Context(), machine.Wanted{Model: "m"}, false)
+					}
+				}
+				lease, err := join()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				order = append(order, n)
+				mu.Unlock()
+				lease.Release()
+			})
+			synctest.Wait()
+		}
+		group.Wait()
+		if len(order) != far+1 || order[0] != far {
+			t.Errorf("in this order: %v", order)
 		}
 	})
 }

@@ -67,6 +67,9 @@ func (e *Executor) perform(ctx context.Context, effect machine.Effect) {
 			e.deps.Mesh.Offer(effect)
 		}
 	case machine.Wake:
+		if effect.Copy == nil {
+			e.tellAll() // Who got none looks around now.
+		}
 		e.wake(effect)
 	case machine.SetTimer:
 		e.setTimer(effect.At)
@@ -196,7 +199,13 @@ func (e *Executor) unserve(modelID string) {
 	}
 }
 
-// publish tells of a model's state: requests first find a loaded copy, then the mesh hears of it, and the reverse.
+// untold is a state that the mesh has to hear of; message is nil for nothing.
+type untold struct {
+	machine.Publish
+	message *syncv1.Copy
+}
+
+// publish has requests find a model as it is now. The mesh hears of it when those who get it have been woken.
 func (e *Executor) publish(p machine.Publish) {
 	message := copyMessage(p)
 	delete(e.work.told, p.Model)
@@ -213,6 +222,20 @@ func (e *Executor) publish(p machine.Publish) {
 	if p.State == machine.Absent || p.Offered {
 		e.requests.stages.Delete(p.Model)
 	}
+	e.work.untold = append(e.work.untold, untold{p, message})
+}
+
+// tellAll tells the mesh of what this step has published so far.
+func (e *Executor) tellAll() {
+	for _, p := range e.work.untold {
+		e.tell(p)
+	}
+	clear(e.work.untold)
+	e.work.untold = e.work.untold[:0]
+}
+
+// tell tells the mesh of a model's state.
+func (e *Executor) tell(p untold) {
 	if p.State == machine.Failed {
 		e.deps.Logger.Warn("model failed", "model", p.Model, "reason", p.Failure.Reason.String(), "message", p.Failure.Message,
 			"attempts", p.Failure.Attempts, "retry_in", time.Until(p.Failure.RetryAt).Round(time.Second))
@@ -220,12 +243,12 @@ func (e *Executor) publish(p machine.Publish) {
 		e.deps.Logger.Debug("model state", "model", p.Model, "state", p.State.String())
 	}
 	switch {
-	case message == nil:
+	case p.message == nil:
 		e.deps.Publisher.Withdraw(p.Model)
 	case p.Offered:
-		e.deps.Publisher.PublishOffer(message)
+		e.deps.Publisher.PublishOffer(p.message)
 	default:
-		e.deps.Publisher.Publish(message)
+		e.deps.Publisher.Publish(p.message)
 	}
 }
 

@@ -27,7 +27,7 @@ func (h Here) TryAcquire(modelID string) (ingress.Lease, error) {
 
 // Join implements ingress.Here.
 func (h Here) Join(ctx context.Context, modelID string) (ingress.Lease, error) {
-	lease, err := h.joinHere(ctx, modelID, h.key(modelID))
+	lease, err := h.joinHere(ctx, modelID, h.key(modelID), false)
 	if err != nil {
 		return nil, err
 	}
@@ -72,14 +72,14 @@ func (m *Mesh) tryHere(id string, key uint64) (ingress.Lease, *route.NotHere) {
 	return &hereLease{held, m, key}, nil
 }
 
-// joinHere waits for the copy here. Errors are *route.NotHere, *route.Error and the context's.
-func (m *Mesh) joinHere(ctx context.Context, id string, key uint64) (ingress.Lease, error) {
+// joinHere waits for the copy here; near as in lifecycle.Executor.Join. Errors are *route.NotHere, *route.Error and the context's.
+func (m *Mesh) joinHere(ctx context.Context, id string, key uint64, near bool) (ingress.Lease, error) {
 	if m.executor == nil {
 		return nil, absent
 	}
 	// Who waits counts: it is going to be in the copy.
 	m.flights.begin(key, m.config.HostID)
-	held, err := m.executor.Join(ctx, id)
+	held, err := m.executor.Join(ctx, id, near)
 	if err == nil {
 		return &hereLease{held, m, key}, nil
 	}

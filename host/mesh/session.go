@@ -163,7 +163,7 @@ func (s *session) take(next *step) (ingress.Lease, bool) {
 
 // join waits for the copy of this host. Neither a lease nor an error: the trip knows why, and goes on.
 func (s *session) join(ctx context.Context) (ingress.Lease, error) {
-	lease, err := s.mesh.joinHere(ctx, s.id, s.key)
+	lease, err := s.mesh.joinHere(ctx, s.id, s.key, true)
 	if why, ok := errors.AsType[*route.NotHere](err); ok {
 		s.trip.NotHere(s.mesh.config.HostID, why)
 		return nil, nil
@@ -223,7 +223,7 @@ func (m *Mesh) newPeerLease(peer *members.Member, id string, key uint64, waits b
 	m.flights.begin(key, peer.ID)
 	return &peerLease{
 		mesh: m, host: peer.ID, id: id, key: key, waits: waits,
-		target: forward.Target{Address: peer.PeerAddress, Peer: true, Header: http.Header{route.HeaderToken: {m.peers.Token()}}},
+		target: forward.Target{Address: peer.PeerAddress, Peer: true, Host: peer.ID, Header: http.Header{route.HeaderToken: {m.peers.Token()}}},
 	}
 }
 

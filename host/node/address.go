@@ -7,6 +7,8 @@ import (
 	"net"
 	"os"
 	"strings"
+
+	"github.com/wasmesh/wasmesh/host/peers"
 )
 
 // advertised is how others reach a listener: at the host's own address when that was given; else as it is bound; else, for
@@ -45,17 +47,42 @@ func ownAddress() string {
 	return six
 }
 
-// readMeshKey reads the key of the mesh, 64 hexadecimal digits.
-func readMeshKey(path string) ([]byte, error) {
+// maxMeshKeys are accepted at once: one, and what replaces it.
+const maxMeshKeys = 4
+
+// readMeshKeys reads the keys of the mesh, 64 hexadecimal digits a line: the first is to be used, all to be accepted.
+func readMeshKeys(path string) ([][]byte, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read mesh key: %w", err)
 	}
-	key, err := hex.DecodeString(strings.TrimSpace(string(content)))
-	if err != nil {
-		return nil, fmt.Errorf("read mesh key: %s has to hold 64 hexadecimal digits and nothing else", path)
+	var keys [][]byte
+	for _, line := range strings.Fields(string(content)) {
+		key, err := hex.DecodeString(line)
+		if err != nil || len(key) != peers.KeySize {
+			return nil, fmt.Errorf("read mesh key: %s has to hold 64 hexadecimal digits a line and nothing else", path)
+		}
+		keys = append(keys, key)
 	}
-	return key, nil
+	if len(keys) == 0 || len(keys) > maxMeshKeys {
+		return nil, fmt.Errorf("read mesh key: %s holds %d keys, want 1 to %d", path, len(keys), maxMeshKeys)
+	}
+	return keys, nil
+}
+
+// peersDNS is "name:port" of --peers-dns: without a port, all hosts have gossip on the one that this host has.
+func peersDNS(name, gossip string) (string, error) {
+	if name == "" {
+		return "", nil
+	}
+	if _, _, err := net.SplitHostPort(name); err == nil {
+		return name, nil
+	}
+	_, port, err := net.SplitHostPort(gossip)
+	if err != nil {
+		return "", fmt.Errorf("--gossip-address: %w", err)
+	}
+	return net.JoinHostPort(name, port), nil
 }
 
 // gossipAdvertised is how others reach gossip that is bound to this address: empty when it is as it is bound. A port of 0

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/wasmesh/wasmesh/host/tlsfiles"
 )
 
 func TestAdvertisedAddresses(t *testing.T) {
@@ -47,19 +49,27 @@ func TestAdvertisedGossip(t *testing.T) {
 
 func TestMeshKeyFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "key")
-	for content, good := range map[string]bool{
-		strings.Repeat("0f", 32) + "\n": true,
-		"not hexadecimal":               false,
+	key, other := strings.Repeat("0f", 32), strings.Repeat("1e", 32)
+	for content, want := range map[string]int{
+		key + "\n":                  1,
+		other + "\n" + key:          2, // while one replaces the other
+		"not hexadecimal":           0,
+		"0f0f":                      0,
+		"":                          0,
+		strings.Repeat(key+"\n", 9): 0,
 	} {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		key, err := readMeshKey(path)
-		if good && (err != nil || len(key) != 32) || !good && (err == nil || strings.Contains(err.Error(), content)) {
-			t.Errorf("%q: %d bytes, %v", content, len(key), err)
+		keys, err := readMeshKeys(path)
+		if len(keys) != want || (err == nil) != (want > 0) || err != nil && content != "" && strings.Contains(err.Error(), content) {
+			t.Errorf("%q: %d keys, %v", content, len(keys), err)
+		}
+		if want == 2 && keys[0][0] != 0x1e {
+			t.Error("the first line is not the first key")
 		}
 	}
-	if _, err := readMeshKey(filepath.Join(t.TempDir(), "none")); err == nil {
+	if _, err := readMeshKeys(filepath.Join(t.TempDir(), "none")); err == nil {
 		t.Error("a file that is not there is a key")
 	}
 }
@@ -83,12 +93,31 @@ func TestValidate(t *testing.T) {
 		"--advertise-address":  func(c *Config) { c.AdvertiseAddress = "host.example" },
 		"--copy-concurrency":   func(c *Config) { c.CopyConcurrency = -1 },
 		"--waiting-budget":     func(c *Config) { c.WaitingBudgetBytes = 0 },
+		"--ca-file":            func(c *Config) { c.CAFile = "/ca" },
+		"--token-file":         func(c *Config) { c.TokenFile = "/token" },
+		"--controller":         func(c *Config) { c.CAFile, c.TokenFile = "/ca", "/token" },
+		"--peers-dns needs":    func(c *Config) { c.PeersDNS, c.MeshKeyFile = "peers", "" },
+		"--tls-key-file":       func(c *Config) { c.TLS.CertFile = "/cert" },
+		"--tls-client-auth":    func(c *Config) { c.TLS = tlsfiles.Config{CertFile: "/c", KeyFile: "/k", ClientAuth: "mutual"} },
+		"--tls-cert-file":      func(c *Config) { c.TLS.ClientAuth = tlsfiles.Require },
 		"--runtime-management": func(c *Config) { c.RuntimeType = "fake" },
 	} {
 		c := gateway
 		change(&c)
 		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want something of %s", err, want)
+		}
+	}
+}
+
+func TestPeersDNSTakesThePortOfGossip(t *testing.T) {
+	for name, want := range map[string]string{
+		"":                      "",
+		"peers.models.svc":      "peers.models.svc:11881",
+		"peers.models.svc:4711": "peers.models.svc:4711",
+	} {
+		if got, err := peersDNS(name, "0.0.0.0:11881"); err != nil || got != want {
+			t.Errorf("%q: %q, %v, want %q", name, got, err, want)
 		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"net"
 	"slices"
 	"time"
+
+	"github.com/wasmesh/wasmesh/host/tlsfiles"
 )
 
 // Config is what a host is started with.
@@ -43,14 +45,26 @@ type Config struct {
 	ModelsDir, StateDir string
 	// DiskBudgetBytes bounds the artifact cache; 0 derives it from the filesystem.
 	DiskBudgetBytes int64
-	// FileRoots are directories that storage of type file and pvc may read.
+	// FileRoots are directories that storage of type file may read.
 	FileRoots []string
+	// PVCRoot has each PersistentVolumeClaim mounted under its name; empty: there are none.
+	PVCRoot string
 
 	// Controller is the address of the sync service; empty runs from the catalog on disk alone.
 	Controller string
+	// CAFile holds the certificates of the mesh's authorities, PEM. With it the controller and other hosts are spoken to
+	// over mutual TLS, with a certificate that the controller gives for the token in TokenFile; empty: in plain text.
+	CAFile, TokenFile string
+	// TLS is of the listeners for clients; its zero value is plain text.
+	TLS tlsfiles.Config
+	// PeersDNS is a name whose addresses are hosts of the mesh, with or without the port of gossip; empty for none.
+	PeersDNS string
 
 	// Listeners, "host:port".
 	GRPCAddress, RESTAddress, MetricsAddress, HealthAddress string
+	// PrestopAddress is the listener of GET /prestop, "host:port", which is answered when this host has drained and unloaded;
+	// empty for none.
+	PrestopAddress string
 	// PeerAddress is the listener for other hosts, GossipAddress that of gossip, TCP and UDP; without use for a host that is
 	// alone. AdvertiseAddress is the IP address under which others reach this host; empty: the one that it listens on, or
 	// the first of this machine.
@@ -61,6 +75,8 @@ type Config struct {
 	MaxConnectionAge time.Duration
 	// WaitingBudgetBytes bounds what requests that wait for a load may hold in this process.
 	WaitingBudgetBytes int64
+	// AccessLog has a line logged for each request of a client.
+	AccessLog bool
 
 	// HandoverOnSignal has a signal drain this host as an operator would; else it begins with the end.
 	HandoverOnSignal bool
@@ -99,6 +115,23 @@ const (
 	DefaultMesh = "wasmesh"
 )
 
+// checkSecurity says what is wrong with what concerns TLS.
+func (c Config) checkSecurity() (errs []error) {
+	if (c.CAFile == "") != (c.TokenFile == "") {
+		errs = append(errs, errors.New("--ca-file and --token-file are given together or not at all"))
+	}
+	if c.CAFile != "" && c.Controller == "" {
+		errs = append(errs, errors.New("--ca-file needs --controller: it is who gives this host its certificate"))
+	}
+	if c.PeersDNS != "" && c.Alone() {
+		errs = append(errs, errors.New("--peers-dns needs --mesh-key-file"))
+	}
+	if err := c.TLS.Check(); err != nil {
+		errs = append(errs, err)
+	}
+	return errs
+}
+
 // Validate says everything that is wrong at once.
 func (c Config) Validate() error {
 	required := map[string]string{
@@ -124,6 +157,7 @@ func (c Config) Validate() error {
 			errs = append(errs, fmt.Errorf("%s is required", flag))
 		}
 	}
+	errs = append(errs, c.checkSecurity()...)
 	if c.AdvertiseAddress != "" && net.ParseIP(c.AdvertiseAddress) == nil {
 		errs = append(errs, fmt.Errorf("--advertise-address %q: must be an IP address", c.AdvertiseAddress))
 	}

@@ -6,8 +6,11 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
+
+	"github.com/wasmesh/wasmesh/host/identity"
 )
 
 const (
@@ -22,11 +25,15 @@ const (
 	controllerTimeout = 5 * time.Second
 )
 
-// dialController makes the connection that the sync stream runs over. It never blocks: package catalog tries again for as
-// long as nobody answers.
-func dialController(address string, more ...grpc.DialOption) (*grpc.ClientConn, error) {
+// dialController makes the connection that the sync stream runs over; in plain text when self is nil. It never blocks:
+// package catalog tries again for as long as nobody answers.
+func dialController(address string, self *identity.Identity, more ...grpc.DialOption) (*grpc.ClientConn, error) {
+	security := insecure.NewCredentials()
+	if self != nil {
+		security = credentials.NewTLS(self.ControllerTLS())
+	}
 	options := append([]grpc.DialOption{
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithTransportCredentials(security),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxCatalogMessageBytes)),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: firstRedial, Multiplier: 1.6, Jitter: 0.2, MaxDelay: maxRedial},

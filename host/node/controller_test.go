@@ -19,7 +19,7 @@ func TestControllerThatWasAwayForLongIsFoundSoon(t *testing.T) {
 		var mu sync.Mutex // guards the two below
 		var last time.Time
 		var longest time.Duration
-		conn, err := dialController("passthrough:controller", grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) {
+		conn, err := dialController("passthrough:controller", nil, grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) {
 			mu.Lock()
 			defer mu.Unlock()
 			if now := time.Now(); !last.IsZero() {

@@ -3,6 +3,8 @@ package node
 import (
 	"context"
 	"time"
+
+	"github.com/wasmesh/wasmesh/host/ingress"
 )
 
 const (
@@ -19,20 +21,22 @@ type running struct {
 	failures chan error
 	// together is nil for a host that is alone, executor for a gateway.
 	policy, mesh, together, executor, client *part
-	servers                                  []*part
+	// key is nil for a host that is alone, identity in plain text.
+	key, identity *part
+	servers       []*part
 }
 
 // run starts the parts, waits for the end of ctx, the controller's wish or the first failure, and stops them in the order
 // of the package's doc.
 func (n *node) run(ctx context.Context) error {
-	r := n.start()
+	r := n.start(ctx)
 	var failure error
 	handover := false
 	select {
 	case <-ctx.Done():
-		if handover = n.config.HandoverOnSignal && !n.config.Alone(); handover {
-			failure = n.handOver(context.WithoutCancel(ctx), r, 0)
-		}
+		handover, failure = n.signalled(ctx, r)
+	case <-n.asked:
+		handover, failure = n.signalled(ctx, r)
 	case timeout := <-n.drains:
 		if n.config.HandoverOnSignal {
 			ctx = context.WithoutCancel(ctx) // A signal wants what is under way.
@@ -48,22 +52,39 @@ func (n *node) run(ctx context.Context) error {
 	return failure
 }
 
-func (n *node) start() *running {
+// signalled hands over if that is wanted of a signal.
+func (n *node) signalled(ctx context.Context, r *running) (handover bool, failure error) {
+	if handover = n.config.HandoverOnSignal && !n.config.Alone(); handover {
+		failure = n.handOver(context.WithoutCancel(ctx), r, 0)
+	}
+	return handover, failure
+}
+
+func (n *node) start(ctx context.Context) *running {
 	n.ran = true
 	r := &running{failures: make(chan error, 16)}
+	if n.identity != nil {
+		r.identity = begin(r.failures, n.identity.Run)
+		n.awaitCertificate(ctx)
+	}
 	r.policy = begin(r.failures, n.policies.Run)
 	r.mesh = begin(r.failures, n.mesh.Run)
 	if n.together != nil {
 		r.together = begin(r.failures, n.together.Run)
-		r.servers = append(r.servers, begin(r.failures, func(context.Context) error { return n.server.ServePeers(n.peer) }))
+		r.key = begin(r.failures, func(ctx context.Context) error { return n.followKey(ctx, lookAtKey) })
+		r.servers = append(r.servers, begin(r.failures, func(context.Context) error { return n.server.ServePeers(n.securePeer(n.peer)) }))
 	}
 	if n.executor != nil {
 		r.executor = begin(r.failures, n.executor.Run)
 	}
 	r.client = begin(r.failures, n.client.Run)
 	r.servers = append(r.servers,
-		begin(r.failures, func(context.Context) error { return n.server.ServeGRPC(n.grpc) }),
-		begin(r.failures, func(context.Context) error { return n.server.ServeREST(n.rest) }))
+		begin(r.failures, func(context.Context) error {
+			return n.server.ServeGRPC(n.secureClient(n.grpc, ingress.GRPCProtocols()))
+		}),
+		begin(r.failures, func(context.Context) error {
+			return n.server.ServeREST(n.secureClient(n.rest, ingress.RESTProtocols()))
+		}))
 	for _, p := range n.pages {
 		r.servers = append(r.servers, begin(r.failures, p.serve))
 	}
@@ -113,7 +134,11 @@ func (n *node) stop(r *running, handedOver bool) {
 	if err := n.server.Shutdown(draining); err != nil {
 		n.logger.Warn("requests in flight did not finish in time", "within", within)
 	}
-	for _, p := range []*part{r.executor, r.mesh, r.together, r.policy, r.client} {
+	if r.executor != nil {
+		r.executor.end()
+	}
+	close(n.unloaded)
+	for _, p := range []*part{r.mesh, r.key, r.together, r.policy, r.client, r.identity} {
 		if p != nil {
 			p.end()
 		}

@@ -1,7 +1,10 @@
 package node
 
 import (
+	"context"
 	"fmt"
+	"reflect"
+	"time"
 
 	"github.com/wasmesh/wasmesh/host/catalog"
 	"github.com/wasmesh/wasmesh/host/members"
@@ -35,7 +38,7 @@ func (n *node) buildPeers() error {
 		}, n.mesh)
 		return nil
 	}
-	key, err := readMeshKey(n.config.MeshKeyFile)
+	keys, err := readMeshKeys(n.config.MeshKeyFile)
 	if err != nil {
 		return err
 	}
@@ -44,18 +47,49 @@ func (n *node) buildPeers() error {
 	if err != nil {
 		return err
 	}
+	names, err := peersDNS(n.config.PeersDNS, n.config.GossipAddress)
+	if err != nil {
+		return err
+	}
 	n.together, err = peers.New(peers.Config{
 		Mesh: n.config.Mesh, Namespace: n.config.Namespace, HostID: n.config.HostID, Epoch: n.epoch, Started: n.started,
 		Runtime: n.config.ServingRuntime, Zone: n.config.Zone, Gateway: n.config.Gateway(),
 		PeerAddress: advertised(n.peer.Addr(), own), GRPCAddress: advertised(n.grpc.Addr(), own), RESTAddress: advertised(n.rest.Addr(), own),
 		GossipAddress: n.config.GossipAddress, GossipAdvertise: gossip,
-		Key: key, StateDir: n.config.StateDir, SoftwareVersion: softwareVersion(),
+		Key: keys[0], DNS: names, StateDir: n.config.StateDir, SoftwareVersion: softwareVersion(), PeerTLS: n.peerTLS(),
 	}, peers.Deps{Listener: n.mesh, Handler: n.mesh, Logger: n.logger, Metrics: n.registry})
 	if err != nil {
 		return fmt.Errorf("join the mesh: %w", err)
 	}
 	n.peers = n.together
-	return nil
+	return n.together.SetKeys(keys)
+}
+
+// lookAtKey is how often the file with the mesh's key is looked at.
+const lookAtKey = 10 * time.Second
+
+// followKey takes a change of the mesh's key in, until ctx ends.
+func (n *node) followKey(ctx context.Context, every time.Duration) error {
+	ticks := time.NewTicker(every)
+	defer ticks.Stop()
+	var last [][]byte
+	for {
+		keys, err := readMeshKeys(n.config.MeshKeyFile)
+		if err == nil && !reflect.DeepEqual(keys, last) {
+			if err = n.together.SetKeys(keys); err == nil && last != nil {
+				n.logger.Info("the key of the mesh has changed", "accepted", len(keys))
+			}
+			last = keys
+		}
+		if err != nil {
+			n.logger.Warn("the key of the mesh stays as it was", "error", err)
+		}
+		select {
+		case <-ticks.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 // bind gives the mesh its parts, when all are made.

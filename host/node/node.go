@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/wasmesh/wasmesh/host/catalog"
+	"github.com/wasmesh/wasmesh/host/identity"
 	"github.com/wasmesh/wasmesh/host/ingress"
 	"github.com/wasmesh/wasmesh/host/lifecycle"
 	"github.com/wasmesh/wasmesh/host/lifecycle/machine"
@@ -23,6 +24,7 @@ import (
 	"github.com/wasmesh/wasmesh/host/peers"
 	"github.com/wasmesh/wasmesh/host/policies"
 	"github.com/wasmesh/wasmesh/host/storage"
+	"github.com/wasmesh/wasmesh/host/tlsfiles"
 	"github.com/wasmesh/wasmesh/runtimes"
 	"github.com/wasmesh/wasmesh/runtimes/builtin"
 	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
@@ -37,6 +39,10 @@ type node struct {
 	reporter *catalog.Reporter
 	started  time.Time
 	epoch    uint64
+
+	// identity is nil without --ca-file, files without --tls-cert-file.
+	identity *identity.Identity
+	files    *tlsfiles.Files
 
 	runtime  *watchedRuntime
 	store    *storage.Store
@@ -56,6 +62,8 @@ type node struct {
 	grpc, rest, peer net.Listener
 	// drains holds the controller's wish that this host leaves: how long the handing over may take.
 	drains chan time.Duration
+	// asked is closed when /prestop was: it has the host leave as a signal does. unloaded is closed when it has.
+	asked, unloaded chan struct{}
 	// ran: the parts have been started, and ended.
 	ran bool
 }
@@ -78,13 +86,13 @@ func Run(ctx context.Context, config Config, logger *slog.Logger) error {
 func newNode(config Config, logger *slog.Logger) *node {
 	return &node{
 		config: config, logger: logger, registry: prometheus.NewRegistry(), reporter: catalog.NewReporter(), started: time.Now(),
-		drains: make(chan time.Duration, 1),
+		drains: make(chan time.Duration, 1), asked: make(chan struct{}), unloaded: make(chan struct{}),
 	}
 }
 
 func (n *node) build() error {
 	dirs := []string{n.config.StateDir}
-	steps := []func() error{n.buildListeners, n.buildConn, n.buildPolicies, n.buildMesh, n.buildPeers}
+	steps := []func() error{n.buildListeners, n.buildSecurity, n.buildConn, n.buildPolicies, n.buildMesh, n.buildPeers}
 	if !n.config.Gateway() {
 		dirs = append(dirs, n.config.ModelsDir)
 		steps = append(steps, n.buildRuntime, n.buildStore, n.buildExecutor)
@@ -146,7 +154,7 @@ func (n *node) buildStore() (err error) {
 		}
 	}
 	n.store, err = storage.Open(storage.Config{
-		ModelsDir: n.config.ModelsDir, DiskBudgetBytes: budget, FileRoots: n.config.FileRoots, Logger: n.logger,
+		ModelsDir: n.config.ModelsDir, DiskBudgetBytes: budget, FileRoots: n.config.FileRoots, PVCRoot: n.config.PVCRoot, Logger: n.logger,
 	})
 	return err
 }
@@ -170,7 +178,7 @@ func (n *node) buildExecutor() (err error) {
 
 func (n *node) buildConn() (err error) {
 	if n.config.Controller != "" {
-		n.conn, err = dialController(n.config.Controller)
+		n.conn, err = dialController(n.config.Controller, n.identity)
 	}
 	return err
 }
@@ -212,14 +220,16 @@ func (n *node) buildServer() error {
 	}
 	n.server = ingress.New(ingress.Config{
 		MaxMessageBytes: n.config.MaxMessageBytes, WaitingBytes: n.config.WaitingBudgetBytes, Version: softwareVersion(),
-		MaxConnectionAge: n.config.MaxConnectionAge,
+		MaxConnectionAge: n.config.MaxConnectionAge, PeerTLS: n.peerTLS(), AccessLog: n.config.AccessLog,
 	}, deps)
 	return nil
 }
 
 // ready is for whoever starts hosts one after the other: the next may go only when this one takes its share. Requests that
 // come earlier wait.
-func (n *node) ready() bool { return n.server.Ready() && n.mesh.Synced() }
+func (n *node) ready() bool {
+	return n.server.Ready() && n.mesh.Synced() && (n.identity == nil || n.identity.Enrolled())
+}
 
 func (n *node) buildPages() error {
 	if n.config.MetricsAddress != "" {
@@ -235,6 +245,13 @@ func (n *node) buildPages() error {
 			return err
 		}
 		n.pages = append(n.pages, health)
+	}
+	if n.config.PrestopAddress != "" {
+		prestop, err := newPage(n.config.PrestopAddress, n.prestopHandler())
+		if err != nil {
+			return err
+		}
+		n.pages = append(n.pages, prestop)
 	}
 	return nil
 }

@@ -15,6 +15,9 @@ import (
 // pageTimeout bounds the small pages for machines: a scrape of ten thousand series takes milliseconds.
 const pageTimeout = 10 * time.Second
 
+// pageEnd is for an answer that is complete to leave.
+const pageEnd = time.Second
+
 // page is a small HTTP server for machines that watch this host.
 type page struct {
 	server   *http.Server
@@ -40,7 +43,14 @@ func (p *page) serve(context.Context) error {
 	return nil
 }
 
-func (p *page) close() { _ = p.server.Close() }
+// close gives answers under way, that of /prestop above all, a moment to go out.
+func (p *page) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), pageEnd)
+	defer cancel()
+	if p.server.Shutdown(ctx) != nil {
+		_ = p.server.Close()
+	}
+}
 
 func metricsHandler(registry *prometheus.Registry) http.Handler {
 	mux := http.NewServeMux()

@@ -42,15 +42,7 @@ type rig struct {
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{t: t, dir: t.TempDir(), controller: newController(), hosts: map[string]*rigHost{}}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.address = listener.Addr().String()
-	server := grpc.NewServer()
-	syncv1.RegisterSyncServiceServer(server, r.controller)
-	go server.Serve(listener)
-	t.Cleanup(server.Stop)
+	r.listen(func(*grpc.Server) {})
 	if err := os.MkdirAll(r.artifacts(), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -60,6 +52,21 @@ func newRig(t *testing.T) *rig {
 	}
 	r.controller.credentials = map[string][]byte{"local": fmt.Appendf(nil, `{"type":"file","directory":%q}`, r.artifacts())}
 	return r
+}
+
+// listen has the controller answer at a new address, with further services.
+func (r *rig) listen(register func(*grpc.Server), options ...grpc.ServerOption) {
+	r.t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.address = listener.Addr().String()
+	server := grpc.NewServer(options...)
+	syncv1.RegisterSyncServiceServer(server, r.controller)
+	register(server)
+	go server.Serve(listener)
+	r.t.Cleanup(server.Stop)
 }
 
 func (r *rig) artifacts() string { return filepath.Join(r.dir, "artifacts") }

@@ -2,6 +2,7 @@ package peers
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -40,12 +41,20 @@ type Config struct {
 	GossipAddress, GossipAdvertise string
 	// Key is the secret of the mesh, 32 bytes.
 	Key []byte
+	// DNS is "name:port" of gossip, a name whose addresses are hosts of the mesh; empty for none. It is looked up while
+	// somebody is missing.
+	DNS string
 	// StateDir keeps the peers that were seen, for a restart without a controller; empty: they are not kept.
 	StateDir        string
 	SoftwareVersion string
+	// PeerTLS is what to connect with to the host of an id, which then has to prove that it is that one; whoever serves
+	// Server does so over TLS too. Nil: the token alone says who is a peer.
+	PeerTLS func(host string) *tls.Config
 	// Transport carries gossip, and Dial makes connections to peer addresses; nil for the network.
 	Transport memberlist.Transport
 	Dial      func(ctx context.Context, address string) (net.Conn, error)
+	// Lookup answers the IP addresses of a name; nil asks the machine's resolver.
+	Lookup func(ctx context.Context, name string) ([]string, error)
 }
 
 // Deps are what a Peers works with.

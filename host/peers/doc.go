@@ -15,5 +15,8 @@
 // a host that finds itself late blames nobody else and asks nobody anything, and Views are made at most every few
 // milliseconds.
 //
+// Whoever calls shows a token that the key of the mesh makes. With Config.PeerTLS both sides have certificates besides, and
+// a follower is who its certificate says.
+//
 // Package mesh owns a Peers, tells it what this host holds and does, and answers the calls of others.
 package peers

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	transport "google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/wasmesh/wasmesh/host/peers/link"
@@ -86,7 +87,7 @@ func (p *Peers) attempt(ctx context.Context, h *host, address string) (stood boo
 	})
 	defer settled()
 	p.wg.Go(func() { p.releaseLate(late, settled) })
-	conn, err := p.connect(address)
+	conn, err := p.connect(address, h.id)
 	if err != nil {
 		return false, err
 	}
@@ -120,10 +121,14 @@ func (p *Peers) releaseLate(ctx context.Context, settled func()) {
 	}
 }
 
-func (p *Peers) connect(address string) (*grpc.ClientConn, error) {
+func (p *Peers) connect(address, host string) (*grpc.ClientConn, error) {
+	security := insecure.NewCredentials()
+	if p.config.PeerTLS != nil {
+		security = transport.NewTLS(p.config.PeerTLS(host))
+	}
 	conn, err := grpc.NewClient("passthrough:///"+address,
 		grpc.WithContextDialer(p.dial), grpc.WithNoProxy(),
-		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithPerRPCCredentials(credentials(p.token)),
+		grpc.WithTransportCredentials(security), grpc.WithPerRPCCredentials(credentials{p}),
 		grpc.WithReadBufferSize(bufferSize), grpc.WithWriteBufferSize(bufferSize),
 		grpc.WithInitialWindowSize(streamWindow), grpc.WithInitialConnWindowSize(connectionWindow),
 		grpc.WithDisableServiceConfig(), grpc.WithDisableRetry(), grpc.WithIdleTimeout(0),

@@ -162,6 +162,7 @@ func start(t testing.TB, config Config, listener net.Listener) *testHost {
 	}
 	h.Peers = p
 	var protocols http.Protocols
+	protocols.SetHTTP2(true) // when the listener is TLS
 	protocols.SetUnencryptedHTTP2(true)
 	h.server = &http.Server{Handler: p.Server(), Protocols: &protocols, ErrorLog: slog.NewLogLogger(slog.NewTextHandler(io.Discard, nil), slog.LevelDebug)}
 	go func() {

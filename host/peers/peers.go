@@ -42,11 +42,12 @@ const (
 
 // Peers is this host's part of the mesh. Make it with New, and Run it.
 type Peers struct {
-	config    Config
-	deps      Deps
-	log       *slog.Logger
-	metrics   *metrics
-	token     string
+	config  Config
+	deps    Deps
+	log     *slog.Logger
+	metrics *metrics
+	// tokens are of the keys of the mesh, of which the first is used.
+	tokens    atomic.Pointer[[]string]
 	publisher *link.Publisher
 	links     *link.Server
 	server    *grpc.Server
@@ -115,12 +116,16 @@ func New(config Config, deps Deps) (*Peers, error) {
 	}
 	p := &Peers{
 		config: config, deps: deps, log: deps.Logger, metrics: metrics, failures: failures,
-		token: tokenOf(config.Key, config.Mesh, config.Namespace), publisher: link.NewPublisher(), notifier: newNotifier(),
+		publisher: link.NewPublisher(), notifier: newNotifier(),
 		attempts: make(chan struct{}, maxAttempts), superseded: make(chan error, 1), synced: make(chan struct{}),
 		dirty: make(chan struct{}, 1), hosts: map[string]*host{}, seeds: newSeeds(), table: residency.NewTable(),
 	}
+	p.tokens.Store(&[]string{tokenOf(config.Key, config.Mesh, config.Namespace)})
 	if p.config.Dial == nil {
 		p.config.Dial = dialTCP
+	}
+	if p.config.Lookup == nil {
+		p.config.Lookup = net.DefaultResolver.LookupHost
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.links = link.NewServer(p.publisher, config.hello(), p.admit, metrics.meter(), p.stalled)

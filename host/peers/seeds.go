@@ -175,6 +175,9 @@ func (p *Peers) absent() []Seed {
 			candidates = append(candidates, Seed{ID: id, Gossip: h.node.GossipAddress})
 		}
 	}
+	if p.config.DNS != "" && p.incomplete() {
+		candidates = append(candidates, Seed{Gossip: p.config.DNS})
+	}
 	known := p.gossipAddresses()
 	joins := map[string]bool{}
 	var absent []Seed
@@ -199,6 +202,19 @@ func (p *Peers) absent() []Seed {
 	p.seeds.joins = joins
 	rand.Shuffle(len(absent), func(i, j int) { absent[i], absent[j] = absent[j], absent[i] })
 	return absent
+}
+
+// incomplete: nobody is there, nobody has said who should be, or somebody who should be is not. Under mu.
+func (p *Peers) incomplete() bool {
+	if !p.seeds.isTold || !p.listedAny() {
+		return true
+	}
+	for _, s := range p.seeds.told {
+		if h := p.hosts[s.ID]; s.ID != "" && (h == nil || !h.listed) {
+			return true
+		}
+	}
+	return false
 }
 
 // listedAny: gossip knows somebody. Under mu.
@@ -232,12 +248,14 @@ func (p *Peers) joinSeed(ctx context.Context, s Seed) {
 	addresses := []string{s.Gossip}
 	if net.ParseIP(name) == nil {
 		lookup, cancel := context.WithTimeout(ctx, lookupTime)
-		found, err := net.DefaultResolver.LookupHost(lookup, name)
+		found, err := p.config.Lookup(lookup, name)
 		cancel()
 		if err != nil {
 			p.log.Debug("seed has no address", "seed", s.Gossip, "error", err)
 			return
 		}
+		// Those who ask at once do not all begin with the same.
+		rand.Shuffle(len(found), func(i, j int) { found[i], found[j] = found[j], found[i] })
 		addresses = addresses[:0]
 		for _, ip := range found[:min(len(found), maxAddresses)] {
 			addresses = append(addresses, net.JoinHostPort(ip, port))

@@ -39,7 +39,12 @@ type service struct {
 	peers *Peers
 }
 
-func (s *service) Link(stream link.Stream) error { return s.peers.links.Serve(s.peers.ctx, stream) }
+func (s *service) Link(stream link.Stream) error {
+	if s.peers.config.PeerTLS != nil {
+		stream = &certifiedStream{Stream: stream, peers: s.peers}
+	}
+	return s.peers.links.Serve(s.peers.ctx, stream)
+}
 
 func (s *service) Place(ctx context.Context, r *peerv1.PlaceRequest) (*peerv1.PlaceResponse, error) {
 	return s.peers.deps.Handler.Place(ctx, r)

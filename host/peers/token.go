@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -26,13 +27,32 @@ func tokenOf(key []byte, mesh, namespace string) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
+// SetKeys replaces the key of the mesh without a restart: the first is used from now on, and all are accepted. For one to
+// take another's place, every host accepts both, then uses the new one, and then drops the old. Links stand.
+func (p *Peers) SetKeys(keys [][]byte) error {
+	tokens := make([]string, len(keys))
+	for n, key := range keys {
+		if len(key) != KeySize {
+			return fmt.Errorf("peers: a key of the mesh has %d bytes, want %d", len(key), KeySize)
+		}
+		tokens[n] = tokenOf(key, p.config.Mesh, p.config.Namespace)
+	}
+	if err := p.gossip.SetKeys(keys); err != nil {
+		return err
+	}
+	p.tokens.Store(&tokens)
+	return nil
+}
+
 // Token is what calls and proxied requests to other hosts carry as TokenHeader.
-func (p *Peers) Token() string { return p.token }
+func (p *Peers) Token() string { return (*p.tokens.Load())[0] }
 
 // CheckToken reports whether the token is that of this mesh, and counts it when it is not.
 func (p *Peers) CheckToken(token string) bool {
-	if hmac.Equal([]byte(token), []byte(p.token)) {
-		return true
+	for _, own := range *p.tokens.Load() {
+		if hmac.Equal([]byte(token), []byte(own)) {
+			return true
+		}
 	}
 	p.metrics.refused(refusedToken)
 	return false
@@ -76,11 +96,11 @@ func (p *Peers) recovered(err *error) {
 }
 
 // credentials put the token on every call.
-type credentials string
+type credentials struct{ peers *Peers }
 
 // GetRequestMetadata implements credentials.PerRPCCredentials.
 func (c credentials) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
-	return map[string]string{TokenHeader: string(c)}, nil
+	return map[string]string{TokenHeader: c.peers.Token()}, nil
 }
 
 // RequireTransportSecurity implements credentials.PerRPCCredentials. Whoever dials decides about TLS.

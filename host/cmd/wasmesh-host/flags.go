@@ -9,6 +9,7 @@ import (
 	"github.com/wasmesh/wasmesh/host/arbiter"
 	"github.com/wasmesh/wasmesh/host/mesh"
 	"github.com/wasmesh/wasmesh/host/node"
+	"github.com/wasmesh/wasmesh/host/tlsfiles"
 )
 
 // processOptions concern the process, not the host.
@@ -52,11 +53,21 @@ func bindFlags(flags *pflag.FlagSet, c *node.Config, o *processOptions) {
 	flags.StringVar(&c.StateDir, "state-dir", "", "directory of the catalog and of the host's epoch")
 	flags.Int64Var(&c.DiskBudgetBytes, "disk-budget-bytes", 0, "bound of the artifact cache; 0 derives it from the filesystem")
 	flags.StringArrayVar(&c.FileRoots, "file-root", nil, "directory that storage of type file may read (repeatable)")
+	flags.StringVar(&c.PVCRoot, "pvc-root", "", "directory with each PersistentVolumeClaim mounted under its name; empty for none")
 	flags.StringVar(&c.Controller, "controller", "", "address of the controller's sync service")
+	flags.StringVar(&c.CAFile, "ca-file", "", "authorities of the mesh, PEM: the controller and other hosts are spoken to over mutual TLS")
+	flags.StringVar(&c.TokenFile, "token-file", "", "ServiceAccount token, audience \"wasmesh\", that the controller gives a certificate for")
+	flags.StringVar(&c.PeersDNS, "peers-dns", "", "name whose addresses are hosts of the mesh: NAME or NAME:PORT of gossip")
 	flags.StringVar(&c.GRPCAddress, "grpc-address", ":8033", "gRPC listener")
 	flags.StringVar(&c.RESTAddress, "rest-address", ":8008", "REST listener")
 	flags.StringVar(&c.MetricsAddress, "metrics-address", ":2112", "Prometheus listener; empty for none")
 	flags.StringVar(&c.HealthAddress, "health-address", ":8089", "listener of /live and /ready; empty for none")
+	flags.StringVar(&c.PrestopAddress, "prestop-address", "", "listener of /prestop, answered when this host has drained and unloaded; empty for none")
+	flags.StringVar(&c.TLS.CertFile, "tls-cert-file", "", "certificate of the gRPC and REST listeners, PEM, read again when it changes; empty for plain text")
+	flags.StringVar(&c.TLS.KeyFile, "tls-key-file", "", "key of --tls-cert-file, PEM")
+	flags.StringVar(&c.TLS.ClientCAFile, "tls-client-ca-file", "", "authorities of clients' certificates, PEM; empty for --tls-cert-file if it is its own")
+	flags.StringVar(&c.TLS.ClientAuth, "tls-client-auth", tlsfiles.None, "certificates of clients: none, optional or require")
+	flags.BoolVar(&c.AccessLog, "access-log", false, "log a line for each request")
 	flags.StringVar(&c.PeerAddress, "peer-address", ":8080", "listener for other hosts")
 	flags.StringVar(&c.GossipAddress, "gossip-address", ":11881", "listener of gossip, TCP and UDP")
 	flags.StringVar(&c.AdvertiseAddress, "advertise-address", "", "IP address under which others reach this host; empty for where it listens")

@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -9,6 +10,7 @@ import (
 	"log"
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -56,6 +58,8 @@ type Config struct {
 type Gossip struct {
 	config    Config
 	list      *memberlist.Memberlist
+	inspector *inspector
+	keyring   *memberlist.Keyring
 	directory *directory
 	self      Node
 
@@ -84,8 +88,14 @@ func New(config Config) (*Gossip, error) {
 			return nil, err
 		}
 	}
-	g := &Gossip{config: config, self: config.Node, directory: newDirectory(config.Node, config.Events), closing: make(chan struct{})}
+	g := &Gossip{
+		config: config, inspector: in, self: config.Node, directory: newDirectory(config.Node, config.Events), closing: make(chan struct{}),
+	}
 	settings, err := g.settings(meta)
+	if err == nil {
+		g.keyring, err = memberlist.NewKeyring(nil, config.Key)
+		settings.Keyring = g.keyring
+	}
 	if err != nil {
 		return nil, errors.Join(err, transport.Shutdown())
 	}
@@ -99,7 +109,7 @@ func New(config Config) (*Gossip, error) {
 
 func (g *Gossip) settings(meta []byte) (*memberlist.Config, error) {
 	c := memberlist.DefaultLANConfig()
-	c.Name, c.Label, c.SecretKey = g.self.Name, g.config.Label, g.config.Key
+	c.Name, c.Label = g.self.Name, g.config.Label
 	c.TCPTimeout = streamTimeout
 	c.ProbeInterval, c.ProbeTimeout = probeInterval, probeTimeout
 	c.GossipInterval, c.GossipToTheDeadTime = gossipInterval, deadTime
@@ -123,6 +133,34 @@ func (g *Gossip) settings(meta []byte) (*memberlist.Config, error) {
 	}
 	c.AdvertiseAddr, c.AdvertisePort = host, int(number)
 	return c, nil
+}
+
+// SetKeys encrypts with the first key from now on, and opens what is encrypted with any: while all hosts change from one to
+// another, both are accepted. Keys are as Config.Key.
+func (g *Gossip) SetKeys(keys [][]byte) error {
+	if len(keys) == 0 {
+		return errors.New("gossip: no key")
+	}
+	for _, key := range keys {
+		if err := g.keyring.AddKey(key); err != nil {
+			return fmt.Errorf("gossip: %w", err)
+		}
+	}
+	if err := g.inspector.accept(keys); err != nil {
+		return err
+	}
+	if err := g.keyring.UseKey(keys[0]); err != nil {
+		return fmt.Errorf("gossip: %w", err)
+	}
+	for _, key := range g.keyring.GetKeys() {
+		if slices.ContainsFunc(keys, func(kept []byte) bool { return bytes.Equal(kept, key) }) {
+			continue
+		}
+		if err := g.keyring.RemoveKey(key); err != nil {
+			return fmt.Errorf("gossip: %w", err)
+		}
+	}
+	return nil
 }
 
 // Self is this start of this host, with its name and the address at which others reach its gossip.

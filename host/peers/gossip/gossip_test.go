@@ -173,7 +173,7 @@ func seal(t testing.TB, with []byte, mesh string, plain []byte) []byte {
 	nonce := make([]byte, nonceSize)
 	sealed := append([]byte{msgLabel, byte(len(mesh))}, mesh...)
 	sealed = append(append(sealed, sealVersion), nonce...)
-	return in.aead.Seal(sealed, nonce, plain, []byte(mesh))
+	return (*in.aeads.Load())[0].Seal(sealed, nonce, plain, []byte(mesh))
 }
 
 // sealStream is memberlist's encryption of the first message of a stream.
@@ -188,7 +188,7 @@ func sealStream(t testing.TB, with []byte, mesh string, plain []byte) []byte {
 	data := append(bytes.Clone(head), mesh...)
 	out := append([]byte{msgLabel, byte(len(mesh))}, mesh...)
 	out = append(append(append(out, head...), sealVersion), nonce...)
-	return in.aead.Seal(out, nonce, plain, data)
+	return (*in.aeads.Load())[0].Seal(out, nonce, plain, data)
 }
 
 func pack(t testing.TB, kind byte, values ...any) []byte {

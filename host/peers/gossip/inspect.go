@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"sync/atomic"
 
 	"github.com/hashicorp/go-msgpack/v2/codec"
 	"github.com/hashicorp/memberlist"
@@ -70,22 +71,32 @@ const (
 	tagSize     = 16
 )
 
-// inspector opens what arrives and refuses what memberlist should not see. It is immutable.
+// inspector opens what arrives and refuses what memberlist should not see.
 type inspector struct {
 	label string
-	aead  cipher.AEAD
+	// aeads are of the keys that are accepted.
+	aeads atomic.Pointer[[]cipher.AEAD]
 }
 
 func newInspector(label string, key []byte) (*inspector, error) {
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, fmt.Errorf("gossip key: %w", err)
+	i := &inspector{label: label}
+	return i, i.accept([][]byte{key})
+}
+
+// accept opens what is encrypted with one of these keys from now on.
+func (i *inspector) accept(keys [][]byte) error {
+	aeads := make([]cipher.AEAD, len(keys))
+	for n, key := range keys {
+		block, err := aes.NewCipher(key)
+		if err != nil {
+			return fmt.Errorf("gossip key: %w", err)
+		}
+		if aeads[n], err = cipher.NewGCM(block); err != nil {
+			return err
+		}
 	}
-	aead, err := cipher.NewGCM(block)
-	if err != nil {
-		return nil, err
-	}
-	return &inspector{label: label, aead: aead}, nil
+	i.aeads.Store(&aeads)
+	return nil
 }
 
 // packet inspects one datagram.
@@ -169,11 +180,12 @@ func (i *inspector) open(sealed, data []byte) ([]byte, error) {
 	if len(sealed) < 1+nonceSize+tagSize || sealed[0] != sealVersion {
 		return nil, refuse(RefusedMalformed, "message that is not encrypted as it should be")
 	}
-	plain, err := i.aead.Open(nil, sealed[1:1+nonceSize], sealed[1+nonceSize:], data)
-	if err != nil {
-		return nil, refuse(RefusedKey, "message encrypted with another key")
+	for _, aead := range *i.aeads.Load() {
+		if plain, err := aead.Open(nil, sealed[1:1+nonceSize], sealed[1+nonceSize:], data); err == nil {
+			return plain, nil
+		}
 	}
-	return plain, nil
+	return nil, refuse(RefusedKey, "message encrypted with another key")
 }
 
 // inspectPacket inspects what a datagram holds: a message, or several, perhaps behind a checksum.
