@@ -141,7 +141,14 @@ func (p *printer) print(o metav1.Object, objectStatus any) {
 		return
 	}
 	key := decide.Key{Namespace: o.GetNamespace(), Kind: p.wanted.kind, Name: o.GetName()}
-	data := p.view.Raw[key]
+	data, known := p.view.Raw[key]
+	if !known {
+		// Its types are all that is known of it here; the API server has the rest.
+		if data, p.err = json.Marshal(o); p.err != nil {
+			p.err = status.Errorf(codes.Internal, "print %s %s: %v", key.Kind, key.Name, p.err)
+			return
+		}
+	}
 	if !reflect.ValueOf(objectStatus).IsZero() {
 		data, p.err = withStatus(data, objectStatus)
 		if p.err != nil {

@@ -75,13 +75,14 @@ func explainUnavailable(c change, s standing) (reason, message string) {
 	return reason, message
 }
 
+// OwnsCondition says that conditions of a type are written here; those of other types are others'.
+func OwnsCondition(kind string) bool {
+	return kind == v1beta1.ConditionReady || kind == v1beta1.ConditionPredictorReady || kind == ConditionAnnotationsAccepted
+}
+
 // conditions sets ours and carries those of others over. Sorted by type, as Knative does.
 func conditions(present []v1beta1.Condition, s standing, now time.Time) []v1beta1.Condition {
-	ours := func(c v1beta1.Condition) bool {
-		return c.Type == v1beta1.ConditionReady || c.Type == v1beta1.ConditionPredictorReady ||
-			c.Type == ConditionAnnotationsAccepted
-	}
-	all := slices.DeleteFunc(slices.Clone(present), ours)
+	all := slices.DeleteFunc(slices.Clone(present), func(c v1beta1.Condition) bool { return OwnsCondition(c.Type) })
 	for _, kind := range []string{v1beta1.ConditionReady, v1beta1.ConditionPredictorReady} {
 		all = append(all, condition(kind, present, s, now))
 	}
@@ -93,6 +94,9 @@ func conditions(present []v1beta1.Condition, s standing, now time.Time) []v1beta
 	return all
 }
 
+// inSeconds is a time as it will be read back: otherwise what was written would seem to differ from what was decided.
+func inSeconds(t time.Time) metav1.Time { return metav1.NewTime(t.UTC().Truncate(time.Second)) }
+
 // condition moves lastTransitionTime only when the status takes another value.
 func condition(kind string, present []v1beta1.Condition, s standing, now time.Time) v1beta1.Condition {
 	c := v1beta1.Condition{
@@ -100,7 +104,7 @@ func condition(kind string, present []v1beta1.Condition, s standing, now time.Ti
 		Status:             corev1.ConditionFalse,
 		Reason:             s.reason,
 		Message:            s.message,
-		LastTransitionTime: metav1.NewTime(now),
+		LastTransitionTime: inSeconds(now),
 	}
 	if s.available {
 		c.Status = corev1.ConditionTrue

@@ -24,6 +24,7 @@ func Decide(in Input) Output {
 	d.out = Output{
 		Active:            map[Key]*syncv1.Model{},
 		Refused:           map[Key]string{},
+		Changing:          map[Key]bool{},
 		Faults:            d.world.faults,
 		Refuted:           d.world.refuted,
 		AnnotationFaults:  map[Key][]string{},
@@ -37,7 +38,7 @@ func Decide(in Input) Output {
 	}
 	d.annotationEvents(all)
 	sortRows(d.out.Rows)
-	d.out.Runtimes = d.world.plans()
+	d.out.Runtimes, d.out.Waited = d.world.plans(), d.world.waited()
 	return d.out
 }
 
@@ -77,6 +78,9 @@ func (d *decision) publish(ns *namespace, a *alias, c change) {
 		return
 	}
 	d.out.Active[a.key] = c.active.durable
+	if c.target != nil || a.spec == nil {
+		d.out.Changing[a.key] = true
+	}
 	if c.refused != "" {
 		d.out.Refused[a.key] = c.refused
 	}

@@ -3,8 +3,6 @@ package decide
 import (
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/wasmesh/wasmesh/sdk/apis/serving/v1beta1"
 	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
 )
@@ -31,8 +29,7 @@ func (t tally) failureInfo() *v1beta1.FailureInfo {
 		info.Message = messageNoReason
 	}
 	if t.worst.TimeMs > 0 {
-		// In whole seconds, as it will be read back: otherwise it would seem to have moved.
-		at := metav1.NewTime(time.UnixMilli(t.worst.TimeMs).UTC().Truncate(time.Second))
+		at := inSeconds(time.UnixMilli(t.worst.TimeMs))
 		info.Time = &at
 	}
 	return info
@@ -70,7 +67,7 @@ func stamped(info v1beta1.FailureInfo, before *v1beta1.FailureInfo, now time.Tim
 	case sameFailure(&info, before) && before.Time != nil:
 		info.Time = before.Time
 	default:
-		at := metav1.NewTime(now)
+		at := inSeconds(now)
 		info.Time = &at
 	}
 	return &info

@@ -95,3 +95,15 @@ func (w *world) plans() []*adminv1.RuntimePlan {
 	})
 	return plans
 }
+
+// waited answers what Output.Waited is.
+func (w *world) waited() []Key {
+	var keys []Key
+	for _, ns := range w.namespaces {
+		for _, name := range ns.waited {
+			keys = append(keys, Key{Namespace: ns.name, Name: name})
+		}
+	}
+	slices.SortFunc(keys, compareKeys)
+	return slices.Compact(keys)
+}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/wasmesh/wasmesh/sdk/apis/serving/v1alpha1"
+	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
 )
 
 func plansOf(o Output) []string {
@@ -89,5 +90,25 @@ func TestInvalidRuntime(t *testing.T) {
 	s.wantEvents()
 	if len(s.out.Faults) > 0 || len(s.out.Runtimes) != 2 {
 		t.Errorf("faults %v, plans %q", s.out.Faults, plansOf(s.out))
+	}
+}
+
+// TestWaited: what requests wait for is told to whoever scales, also of a runtime that is needed anyhow, and by a gateway.
+func TestWaited(t *testing.T) {
+	s := newScript(t, mlserver("a", "sklearn"), service("m", "sklearn", "a"))
+	s.decide()
+	if s.out.Waited != nil {
+		t.Errorf("waited %v, want none", s.out.Waited)
+	}
+	in := Input{Objects: Objects{ServingRuntimes: []*v1alpha1.ServingRuntime{mlserver("a", "sklearn")}}}
+	for _, id := range []string{"h1", "h2"} {
+		in.Hosts = append(in.Hosts, Host{
+			Hello: &syncv1.Hello{Namespace: "default", HostId: id, Gateway: id == "h2"}, Connected: id == "h2",
+			Demands: []*syncv1.Demand{{Runtime: "b" + id, Waiting: 1}, {Runtime: "a", Waiting: 2}, {Runtime: "none"}},
+		})
+	}
+	want := []Key{{Namespace: "default", Name: "a"}, {Namespace: "default", Name: "bh2"}}
+	if got := Decide(in).Waited; !slices.Equal(got, want) {
+		t.Errorf("waited %v, want %v", got, want)
 	}
 }

@@ -103,6 +103,9 @@ type Output struct {
 	Active map[Key]*syncv1.Model
 	// Refused must be durable like Active.
 	Refused map[Key]string
+	// Changing are the keys of Active whose model the object's spec does not ask for: only memory can tell it. What is not
+	// among them could be decided again from the spec alone, and may become durable after Rows are published.
+	Changing map[Key]bool
 	// Faults and AnnotationFaults to hand to the next Decide.
 	Faults           map[Key]string
 	AnnotationFaults map[Key][]string
@@ -114,6 +117,9 @@ type Output struct {
 	Predictors        map[Key]v1alpha1.PredictorStatus
 	// Runtimes that should run, sorted by namespace and name.
 	Runtimes []*adminv1.RuntimePlan
+	// Waited are the runtimes that requests wait for, sorted by namespace and name. Their Kind is empty: requests wait for a
+	// name.
+	Waited []Key
 	// Events to record, in order.
 	Events []Event
 	// Contradictions of Input.Status, in order.

@@ -58,6 +58,16 @@ func (r *recorder) record(now time.Time, event decide.Event) {
 	r.byObject.Add(event.Object, events[max(0, len(events)-eventsPerObject):])
 }
 
+// record keeps Events for operators, and hands them on.
+func (l *Loop) record(now time.Time, events []decide.Event) {
+	for _, e := range events {
+		l.events.record(now, e)
+		if l.config.Recorder != nil {
+			l.config.Recorder.Record(e)
+		}
+	}
+}
+
 // list answers the Events of one object, oldest first.
 func (r *recorder) list(object decide.Key) []Event {
 	r.mu.Lock()

@@ -1,6 +1,6 @@
 // Package reconcile is the controller's loop: gather what is declared and what hosts report, decide, apply. It holds the
 // state that one pass hands to the next (active models, statuses, plans, Events) and shows it to operators as a View.
-// The standalone controller composes it with the directory source.
+// The standalone controller composes it with the directory source, the one of a cluster with informers.
 //
 // Invariants:
 //   - What must be durable is durable before the rows that rely on it are published.
@@ -9,6 +9,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -45,10 +46,16 @@ type Source interface {
 
 // Store keeps what must outlive the controller. What it is given is never changed afterwards, by neither side.
 type Store interface {
-	// SaveDecision returns once both maps are durable; keys that are absent are forgotten.
-	SaveDecision(active map[decide.Key]*syncv1.Model, refused map[decide.Key]string) error
+	// SaveDecision returns once what active and refused have of the keys in changing is durable; the rest may follow. Keys that
+	// are absent are forgotten.
+	SaveDecision(active map[decide.Key]*syncv1.Model, refused map[decide.Key]string, changing map[decide.Key]bool) error
 	SaveStatuses(Statuses) error
 	SaveHosts([]syncserver.HostKey) error
+}
+
+// Recorder takes Events to where people look for them. Record must not block.
+type Recorder interface {
+	Record(decide.Event)
 }
 
 // Restored is what the Store had at start.
@@ -64,21 +71,31 @@ type Config struct {
 	Mesh   *syncserver.Server
 	Store  Store
 	// Policies is nil where there are none: then the built-in policy decides how statuses read.
-	Policies  Policies
-	Restored  Restored
+	Policies Policies
+	Restored Restored
+	// Recorder is given every Event as well; nil for none.
+	Recorder Recorder
+	// Endpoints in statuses, unless the Snapshot has others.
 	Endpoints decide.Endpoints
 	Logger    *slog.Logger
 }
 
-// View is what operators are shown.
+// View is what operators are shown, and what reconcilers carry out.
 type View struct {
-	// Objects with their status.
+	// Objects with their status, sorted by namespace and name. One that has not changed since the View before, nor its status,
+	// is the same pointer.
 	Objects decide.Objects
+	// Active and Refused are what memory has of each InferenceService and Predictor: see decide.Output. A value that has not
+	// changed is the same pointer.
+	Active  map[decide.Key]*syncv1.Model
+	Refused map[decide.Key]string
 	// Raw is source.Snapshot.Raw.
 	Raw      map[decide.Key][]byte
 	Warnings []source.Warning
 	// Plan is the runtimes that should run.
 	Plan []*adminv1.RuntimePlan
+	// Waited are the runtimes that requests wait for, as decide.Output has them.
+	Waited []decide.Key
 	// AnnotationFaults says which annotations of each InferenceService and Predictor are not followed.
 	AnnotationFaults map[decide.Key][]string
 	// Annotations says what became of each ConfigMap that holds a policy, such as "evict: programmed 2/2".
@@ -94,6 +111,8 @@ type Loop struct {
 	snapshot *source.Snapshot
 	objects  decide.Objects
 	statuses Statuses
+	identity identities
+	shown    shown
 	active   map[decide.Key]*syncv1.Model
 	refused  map[decide.Key]string
 	faults   map[decide.Key]string
@@ -102,6 +121,7 @@ type Loop struct {
 	// refuted are the failures that the last decision held against no model.
 	refuted map[decide.FailedCopy]bool
 	plan    []*adminv1.RuntimePlan
+	waited  []decide.Key
 	known   []syncserver.HostKey
 	// annotations of ConfigMaps.
 	annotations map[decide.Key]string
@@ -119,6 +139,8 @@ type Loop struct {
 func New(config Config) *Loop {
 	return &Loop{
 		config:   config,
+		identity: identities{},
+		shown:    newShown(),
 		events:   newRecorder(),
 		statuses: config.Restored.Statuses.clone(),
 		active:   config.Restored.Active,
@@ -140,9 +162,11 @@ func (l *Loop) Events(object decide.Key) []Event { return l.events.list(object) 
 // Run makes passes until the context ends, and then saves what is left to save.
 func (l *Loop) Run(ctx context.Context) error {
 	for {
-		next := l.pass(time.Now())
-		// Whatever is signalled meanwhile waits in its channel.
-		if !sleep(ctx, passInterval) || !l.wait(ctx, next) {
+		began := time.Now()
+		next := l.pass(began)
+		// Whatever is signalled meanwhile waits in its channel. A pass over very many objects takes its time; as much is then
+		// left to those who write what it decided.
+		if !sleep(ctx, max(passInterval, time.Since(began))) || !l.wait(ctx, next) {
 			return l.saveStatuses()
 		}
 	}
@@ -199,7 +223,7 @@ func (l *Loop) pass(now time.Time) (next time.Time) {
 		Published: l.config.Mesh.Published(),
 		Refused:   l.refused,
 		Faults:    l.faults,
-		Endpoints: l.config.Endpoints,
+		Endpoints: l.endpoints(),
 		Settled:   settled,
 
 		AnnotationFaults: l.annotationFaults,
@@ -210,6 +234,7 @@ func (l *Loop) pass(now time.Time) (next time.Time) {
 	}
 	out := decide.Decide(in)
 	trouble := ""
+	keepPointers(out.Active, l.active)
 	if err := l.apply(out); err != nil {
 		trouble = err.Error()
 		next = now.Add(retryInterval)
@@ -234,10 +259,11 @@ func (l *Loop) gather(now time.Time) bool {
 		return false
 	}
 	l.snapshot = snapshot
+	l.forgetReplaced()
 	if l.statuses.keepOnly(snapshot.Objects) {
 		l.statusesChanged(now)
 	}
-	l.objects = l.statuses.onto(snapshot.Objects)
+	l.objects = l.shown.onto(snapshot.Objects, l.statuses)
 	l.config.Mesh.SetCredentials(snapshot.StorageConfig)
 	if l.config.Policies != nil {
 		l.config.Policies.Declare(snapshot.ConfigMaps)
@@ -245,10 +271,13 @@ func (l *Loop) gather(now time.Time) bool {
 	return true
 }
 
+// endpoints are the Snapshot's, which may change.
+func (l *Loop) endpoints() decide.Endpoints { return cmp.Or(l.snapshot.Endpoints, l.config.Endpoints) }
+
 // apply carries a decision out, in the order that a crash at any point allows. When it fails, nothing of the decision
 // has been taken over, and the next pass decides it again.
 func (l *Loop) apply(out decide.Output) error {
-	if err := l.config.Store.SaveDecision(out.Active, out.Refused); err != nil {
+	if err := l.config.Store.SaveDecision(out.Active, out.Refused, out.Changing); err != nil {
 		return fmt.Errorf("save decision: %w", err)
 	}
 	if err := l.config.Mesh.Publish(out.Rows); err != nil {
@@ -266,21 +295,24 @@ func (l *Loop) apply(out decide.Output) error {
 
 // take hands a decision that was carried out to the next pass; it answers whether operators see anything new.
 func (l *Loop) take(now time.Time, out decide.Output) bool {
+	remembered := !sameMemory(l.active, out.Active) || !maps.Equal(l.refused, out.Refused)
 	l.active, l.refused, l.faults = out.Active, out.Refused, out.Faults
-	for _, e := range out.Events {
-		l.events.record(now, e)
-	}
+	l.record(now, out.Events)
 	if l.config.Policies != nil {
 		l.config.Policies.Contradicted(out.Contradictions)
 	}
-	changed := !maps.EqualFunc(l.annotationFaults, out.AnnotationFaults, slices.Equal)
+	changed := remembered || !maps.EqualFunc(l.annotationFaults, out.AnnotationFaults, slices.Equal)
 	l.annotationFaults, l.refuted = out.AnnotationFaults, out.Refuted
 	if !slices.EqualFunc(l.plan, out.Runtimes, samePlan) {
 		l.plan, changed = out.Runtimes, true
 	}
+	if !slices.Equal(l.waited, out.Waited) {
+		l.waited, changed = out.Waited, true
+	}
 	if len(out.InferenceServices)+len(out.Predictors) > 0 {
 		l.statuses.set(out)
-		l.objects = l.statuses.onto(l.snapshot.Objects)
+		l.shown.forget(out)
+		l.objects = l.shown.onto(l.snapshot.Objects, l.statuses)
 		l.statusesChanged(now)
 		changed = true
 	}
@@ -319,7 +351,8 @@ func (l *Loop) saveStatuses() error {
 // show makes a View of the present state.
 func (l *Loop) show() {
 	view := &View{
-		Objects: l.objects, Raw: l.snapshot.Raw, Warnings: l.snapshot.Warnings, Plan: l.plan,
+		Objects: l.objects, Active: l.active, Refused: l.refused, Raw: l.snapshot.Raw, Warnings: l.snapshot.Warnings, Plan: l.plan,
+		Waited:      l.waited,
 		Annotations: l.annotations, AnnotationFaults: l.annotationFaults,
 	}
 	if l.trouble != "" {

@@ -45,7 +45,7 @@ type bench struct {
 func (b *bench) Snapshot() *source.Snapshot { return b.snapshot.Load() }
 func (b *bench) Changed() <-chan struct{}   { return b.changed }
 
-func (b *bench) SaveDecision(active map[decide.Key]*syncv1.Model, _ map[decide.Key]string) error {
+func (b *bench) SaveDecision(active map[decide.Key]*syncv1.Model, _ map[decide.Key]string, _ map[decide.Key]bool) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.decisions++

@@ -29,9 +29,7 @@ func (l *Loop) hearPolicies(now time.Time) bool {
 	if l.config.Policies == nil {
 		return false
 	}
-	for _, e := range l.config.Policies.TakeEvents() {
-		l.events.record(now, e)
-	}
+	l.record(now, l.config.Policies.TakeEvents())
 	annotations := l.config.Policies.Annotations()
 	changed := !maps.Equal(annotations, l.annotations)
 	l.annotations = annotations

@@ -29,24 +29,6 @@ func (s Statuses) clone() Statuses {
 	return c
 }
 
-// onto puts the statuses on copies of the objects.
-func (s Statuses) onto(declared decide.Objects) decide.Objects {
-	objects := declared
-	objects.InferenceServices = make([]*v1beta1.InferenceService, len(declared.InferenceServices))
-	for i, o := range declared.InferenceServices {
-		withStatus := *o
-		withStatus.Status = s.InferenceServices[inferenceServiceKey(o)]
-		objects.InferenceServices[i] = &withStatus
-	}
-	objects.Predictors = make([]*v1alpha1.Predictor, len(declared.Predictors))
-	for i, o := range declared.Predictors {
-		withStatus := *o
-		withStatus.Status = s.Predictors[predictorKey(o)]
-		objects.Predictors[i] = &withStatus
-	}
-	return objects
-}
-
 // set takes over the statuses that a decision changed.
 func (s Statuses) set(out decide.Output) {
 	maps.Copy(s.InferenceServices, out.InferenceServices)

@@ -22,13 +22,16 @@ type Snapshot struct {
 	// Objects without status: a source knows only what its owners wrote.
 	Objects decide.Objects
 	// Raw holds the JSON of each of Objects with the fields that our types do not know, for tools that print objects.
-	// It has apiVersion, kind, metadata (with generation and creationTimestamp) and spec, and no status.
+	// It has apiVersion, kind, metadata (with generation and creationTimestamp) and spec, and no status. Nil where others
+	// keep the objects, who print them better.
 	Raw map[decide.Key][]byte
 	// StorageConfig is the content of the Secret storage-config of each namespace that has one: storage key to JSON. It is
 	// a credential: never logged, never in Raw.
 	StorageConfig map[string]map[string][]byte
 	// ConfigMaps in the order in which they were found.
 	ConfigMaps []*corev1.ConfigMap
+	// Endpoints that statuses tell clients; the zero value leaves them to reconcile.Config.
+	Endpoints decide.Endpoints
 	// Warnings say what could not be read; the objects concerned are absent or as they last were.
 	Warnings []Warning
 }

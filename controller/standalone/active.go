@@ -21,8 +21,9 @@ import (
 // instead of minutes.
 const parallelWrites = 32
 
-// SaveDecision implements reconcile.Store: one file for each object's active model, and one for all refused targets.
-func (s *State) SaveDecision(active map[decide.Key]*syncv1.Model, refused map[decide.Key]string) error {
+// SaveDecision implements reconcile.Store: one file for each object's active model, and one for all refused targets;
+// all of it at once, since a file costs little.
+func (s *State) SaveDecision(active map[decide.Key]*syncv1.Model, refused map[decide.Key]string, _ map[decide.Key]bool) error {
 	folder := filepath.Join(s.path, activeFolder)
 	var group errgroup.Group
 	group.SetLimit(parallelWrites)

@@ -67,7 +67,7 @@ func TestStateSurvivesRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, err := range []error{
-		first.SaveDecision(active, refused), first.SaveStatuses(statuses), first.SaveHosts(hosts), first.SaveObjects([]byte("memory")),
+		first.SaveDecision(active, refused, nil), first.SaveStatuses(statuses), first.SaveHosts(hosts), first.SaveObjects([]byte("memory")),
 	} {
 		if err != nil {
 			t.Fatal(err)
@@ -107,11 +107,11 @@ func TestSaveDecisionForgets(t *testing.T) {
 	path := t.TempDir()
 	s, _ := openState(t, path)
 	model := &syncv1.Model{Id: "a1"}
-	if err := s.SaveDecision(map[decide.Key]*syncv1.Model{isvcKey("a"): model, isvcKey("b"): model}, nil); err != nil {
+	if err := s.SaveDecision(map[decide.Key]*syncv1.Model{isvcKey("a"): model, isvcKey("b"): model}, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	changed := &syncv1.Model{Id: "b2"}
-	if err := s.SaveDecision(map[decide.Key]*syncv1.Model{isvcKey("b"): changed}, nil); err != nil {
+	if err := s.SaveDecision(map[decide.Key]*syncv1.Model{isvcKey("b"): changed}, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	closeState(t, s)
@@ -132,7 +132,7 @@ func TestDamagedStateCountsAsAbsent(t *testing.T) {
 	}
 	model := &syncv1.Model{Id: "m"}
 	if err := s.SaveDecision(map[decide.Key]*syncv1.Model{isvcKey("a"): model, isvcKey("b"): model, isvcKey("c"): model},
-		map[decide.Key]string{isvcKey("a"): "x"}); err != nil {
+		map[decide.Key]string{isvcKey("a"): "x"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	closeState(t, s)
@@ -193,14 +193,14 @@ func TestFailedSaveKeepsOld(t *testing.T) {
 	path := t.TempDir()
 	s, _ := openState(t, path)
 	old := map[decide.Key]*syncv1.Model{isvcKey("a"): {Id: "a1"}}
-	if err := s.SaveDecision(old, nil); err != nil {
+	if err := s.SaveDecision(old, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	// A directory in the place of the file: renaming over it fails, whoever runs the test.
 	if err := os.Mkdir(filepath.Join(path, "active", "default.InferenceService.b.json"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	err := s.SaveDecision(map[decide.Key]*syncv1.Model{isvcKey("a"): {Id: "a1"}, isvcKey("b"): {Id: "b1"}}, nil)
+	err := s.SaveDecision(map[decide.Key]*syncv1.Model{isvcKey("a"): {Id: "a1"}, isvcKey("b"): {Id: "b1"}}, nil, nil)
 	if err == nil {
 		t.Fatal("no error")
 	}

@@ -76,6 +76,9 @@ func (c *Catalog) Publish(now time.Time, rows []*syncv1.Row) (bool, error) {
 			return false, fmt.Errorf("publish catalog: row %q follows %q: rows must be sorted by key, each key once",
 				row.GetKey(), rows[i-1].GetKey())
 		}
+		if wanted[i] = c.unchanged(row); wanted[i] != nil {
+			continue
+		}
 		e, err := newEntry(row)
 		if err != nil {
 			return false, err
@@ -115,6 +118,18 @@ func (c *Catalog) Publish(now time.Time, rows []*syncv1.Row) (bool, error) {
 		}
 	}
 	return changed, nil
+}
+
+// unchanged answers the present entry of a row whose model is the very same, which most are: the digests of ten thousand
+// take a tenth of a second. It is nil of any other row.
+func (c *Catalog) unchanged(row *syncv1.Row) *entry {
+	if c.current == nil || row.GetModel() == nil {
+		return nil
+	}
+	if e := c.current.find(row.GetKey()); e != nil && e.row.GetModel() == row.GetModel() {
+		return e
+	}
+	return nil
 }
 
 // Sweep removes the retiring models whose time has come. acknowledged tells whether every connected host of a namespace

@@ -14,7 +14,7 @@ const blobChunkBytes = 64 << 10
 
 // policyPlans are what hosts of each namespace are told of policies, and the modules that they may ask for.
 type policyPlans struct {
-	// plans by namespace. A namespace that has none is told an empty one.
+	// plans by namespace, that of AllNamespaces for all without one of their own. A namespace without any is told an empty one.
 	plans map[string]*syncv1.PolicyPlan
 	// modules by SHA-256, as a string of bytes.
 	modules map[string][]byte
@@ -22,14 +22,19 @@ type policyPlans struct {
 	number uint64
 }
 
+// AllNamespaces stands for every namespace, where policies are of a whole cluster.
+const AllNamespaces = ""
+
 // PolicyHost is what one connected host has made of its PolicyPlan; Report is nil while it has said nothing.
 type PolicyHost struct {
+	// ID of the host; with "<namespace>/" before it when all namespaces were asked for.
 	ID     string
 	Report *syncv1.PolicyReport
 }
 
 // SetPolicies replaces the PolicyPlan of one namespace and the modules that its hosts may fetch, by SHA-256 as a string of
-// bytes. Hosts of other namespaces are told that they have none. The server owns plan and modules from now on.
+// bytes; the namespace may be AllNamespaces. Hosts of other namespaces are told that they have none. The server owns plan
+// and modules from now on.
 func (s *Server) SetPolicies(namespace string, plan *syncv1.PolicyPlan, modules map[string][]byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -43,14 +48,18 @@ func (s *Server) SetPolicies(namespace string, plan *syncv1.PolicyPlan, modules 
 }
 
 // PolicyHosts answers the connected hosts of a namespace that decide anything, sorted by id: a gateway does not, is told of
-// no policies, and is not waited for.
+// no policies, and is not waited for. The namespace may be AllNamespaces.
 func (s *Server) PolicyHosts(namespace string) []PolicyHost {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var hosts []PolicyHost
 	for _, key := range s.hostKeys() {
-		if h := s.hosts[key]; key.Namespace == namespace && h.stream != nil && !h.Hello.GetGateway() {
-			hosts = append(hosts, PolicyHost{ID: key.ID, Report: h.policies})
+		h, id := s.hosts[key], key.ID
+		if namespace == AllNamespaces {
+			id = key.Namespace + "/" + id
+		}
+		if (namespace == AllNamespaces || key.Namespace == namespace) && h.stream != nil && !h.Hello.GetGateway() {
+			hosts = append(hosts, PolicyHost{ID: id, Report: h.policies})
 		}
 	}
 	return hosts
@@ -66,6 +75,9 @@ func (s *Server) nextOfPolicies(st *stream) *response {
 	}
 	st.policiesNumber = s.policies.number
 	plan := s.policies.plans[st.key.Namespace]
+	if plan == nil {
+		plan = s.policies.plans[AllNamespaces]
+	}
 	if plan == nil {
 		plan = &syncv1.PolicyPlan{Version: &syncv1.Version{Term: s.catalog.term}}
 	}

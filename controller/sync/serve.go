@@ -33,6 +33,9 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, options ...gr
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
 	)...)
 	syncv1.RegisterSyncServiceServer(server, s)
+	if s.register != nil {
+		s.register(server)
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		if err := server.Serve(listener); !errors.Is(err, grpc.ErrServerStopped) {

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -44,6 +45,8 @@ type Config struct {
 	Term uint64
 	// Known hosts from before a restart, as Known answered them.
 	Known []HostKey
+	// Register adds further services to the hosts' port; nil for none.
+	Register func(grpc.ServiceRegistrar)
 	// Logger for connects, disconnects and refusals.
 	Logger *slog.Logger
 }
@@ -57,8 +60,10 @@ type HostKey struct {
 // Server implements syncv1.SyncServiceServer. Its methods may be called from any goroutine.
 type Server struct {
 	syncv1.UnimplementedSyncServiceServer
-	logger  *slog.Logger
-	changed chan struct{}
+	logger *slog.Logger
+	// register is Config.Register, or nil.
+	register func(grpc.ServiceRegistrar)
+	changed  chan struct{}
 	// policiesChanged is what changed is, for whoever decides on policies.
 	policiesChanged chan struct{}
 	// timer tells keepDeadlines that one has moved.
@@ -93,6 +98,7 @@ type Server struct {
 func New(config Config) *Server {
 	s := &Server{
 		logger:   config.Logger,
+		register: config.Register,
 		changed:  make(chan struct{}, 1),
 		timer:    make(chan struct{}, 1),
 		catalog:  NewCatalog(config.Term),

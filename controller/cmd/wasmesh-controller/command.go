@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 
 	"github.com/spf13/cobra"
 
+	"github.com/wasmesh/wasmesh/controller/cluster"
 	"github.com/wasmesh/wasmesh/controller/standalone"
 )
 
@@ -52,6 +54,10 @@ func newCommand(stdin io.Reader, stderr io.Writer) *cobra.Command {
 	flags.BoolVar(&opts.exitOnStdinEOF, "exit-on-stdin-eof", false,
 		"stop when standard input ends, as it does when the process at its other end dies")
 	_ = command.MarkFlagRequired("source")
+	command.AddCommand(newClusterCommand(stderr, os.Getenv, func(config cluster.Config) error {
+		logEverything(config.Logger)
+		return cluster.Run(command.Context(), config)
+	}))
 	return command
 }
 

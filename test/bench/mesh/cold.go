@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"sync"
 	"time"
 
@@ -80,49 +81,76 @@ func stampede(ctx context.Context, m *rig.Mesh, name string, requests int) (answ
 }
 
 // Cold asks for 200 models one at a time, in no memory and on the disk of the host that comes to load it, through
-// whichever host. What is measured is how much longer the answer takes than the runtime takes to load the model: once with
-// memory free, and once where another model has to be unloaded first.
+// whichever host. What is measured is how much longer the answer takes than the runtime takes to load the model: where
+// another model has to be unloaded first, with memory free, and on a host that is alone. Between them a runtime is asked
+// directly, which says how much of it is the machine's.
 func Cold(ctx context.Context, c Config) (Figures, error) {
 	const hosts, count, fitting = 4, 200, 10
 	models, names := numbered("cold", count, fake.Artifact{LoadMS: fake.Milliseconds(20), SizeBytes: mib})
+	dir, err := os.MkdirTemp("", "wasmesh-bench-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	runtime, err := newDirect(dir, models[0].Artifact)
+	if err != nil {
+		return nil, err
+	}
+	defer runtime.close()
+	colds := colds{Config: c, runtime: runtime, names: names}
 	figures := Figures{}
-	err := within(ctx, c, rig.Config{Hosts: hosts, CapacityBytes: fitting * mib, Models: models}, func(m *rig.Mesh) error {
+	err = within(ctx, c, rig.Config{Hosts: hosts, CapacityBytes: fitting * mib, Models: models}, func(m *rig.Mesh) error {
 		if err := untilLoaded(ctx, m, names); err != nil { // So that there is no memory free.
 			return err
 		}
-		added, err := c.coldStarts(ctx, m, names, "with a victim to unload first")
+		added, err := colds.measure(ctx, m, "with a victim to unload first")
 		figures["cold_evicting_added_p50_ms"] = milliseconds(quantile(added, 0.5))
 		return err
 	})
 	if err != nil {
 		return figures, err
 	}
-	err = within(ctx, c, rig.Config{Hosts: hosts, CapacityBytes: count * mib, Models: forgetful(models)}, func(m *rig.Mesh) error {
-		if err := untilUnloaded(ctx, m); err != nil {
-			return err
-		}
-		added, err := c.coldStarts(ctx, m, names, "into free memory")
+	models = forgetful(models)
+	err = within(ctx, c, rig.Config{Hosts: hosts, CapacityBytes: count * mib, Models: models}, func(m *rig.Mesh) error {
+		added, err := colds.measureUnloaded(ctx, m, "into free memory")
 		figures["cold_added_p50_ms"], figures["cold_added_p99_ms"] = milliseconds(quantile(added, 0.5)), milliseconds(quantile(added, 0.99))
 		return err
 	})
+	if err != nil {
+		return figures, err
+	}
+	err = within(ctx, c, rig.Config{Hosts: 1, CapacityBytes: count * mib, Models: models}, func(m *rig.Mesh) error {
+		added, err := colds.measureUnloaded(ctx, m, "into free memory of the only host")
+		figures["cold_one_host_added_p50_ms"] = milliseconds(quantile(added, 0.5))
+		return err
+	})
+	figures["cold_direct_ms"] = milliseconds(quantile(colds.direct, 0.5))
 	return figures, err
+}
+
+// colds are measurements of cold starts, and what the runtime that is asked directly took beyond its load between them.
+type colds struct {
+	Config
+	runtime *direct
+	names   []string
+	direct  []time.Duration
 }
 
 // passes is how often models are asked for in turn at most. A host has a model on its disk from the second time on that it
 // loads it, and of a few hosts each comes to that.
 const passes = 8
 
-// coldStarts answers, for as many models that are nowhere loaded, how much longer the first request took than the load. What
+// measure answers, for as many models that are nowhere loaded, how much longer the first request took than the load. What
 // the loading host had to fetch first is printed apart, and so is what a request for the model takes once it is loaded.
-func (c Config) coldStarts(ctx context.Context, m *rig.Mesh, names []string, how string) (added []time.Duration, err error) {
+func (c *colds) measure(ctx context.Context, m *rig.Mesh, how string) (added []time.Duration, err error) {
 	ids, err := modelIDs(ctx, m)
 	if err != nil {
 		return nil, err
 	}
-	var before, after, fetched, hits []time.Duration
+	var before, after, fetched, hits, direct []time.Duration
 	random := rand.New(rand.NewPCG(1, 2))
-	for i := 0; i < passes*len(names) && len(added) < len(names); i++ {
-		name := names[i%len(names)]
+	for i := 0; i < passes*len(c.names) && len(added) < len(c.names); i++ {
+		name := c.names[i%len(c.names)]
 		if len(holders(m, ids[name])) > 0 {
 			continue
 		}
@@ -136,12 +164,26 @@ func (c Config) coldStarts(ctx context.Context, m *rig.Mesh, names []string, how
 			fetched = append(fetched, s.before+s.after)
 		default:
 			before, after, added, hits = append(before, s.before), append(after, s.after), append(added, s.before+s.after), append(hits, s.hit)
+			took, err := c.runtime.coldStart(ctx)
+			if err != nil {
+				return nil, err
+			}
+			direct = append(direct, took)
 		}
 	}
 	tens := func(of []time.Duration, q float64) time.Duration { return quantile(of, q).Round(10 * time.Microsecond) }
-	fmt.Fprintf(c.Out, "%d cold starts one at a time, %s: p50 %v and p99 %v beyond the runtime's own time; p50 %v before and %v after it; the same request when the model is loaded: p50 %v; %d more that were not on the host's disk: p50 %v\n",
-		len(added), how, tens(added, 0.5), tens(added, 0.99), tens(before, 0.5), tens(after, 0.5), tens(hits, 0.5), len(fetched), tens(fetched, 0.5))
+	fmt.Fprintf(c.Out, "%d cold starts one at a time, %s: p50 %v and p99 %v beyond the runtime's own time; p50 %v before and %v after it; the same request when the model is loaded: p50 %v; load and request directly: p50 %v; %d more that were not on the host's disk: p50 %v\n",
+		len(added), how, tens(added, 0.5), tens(added, 0.99), tens(before, 0.5), tens(after, 0.5), tens(hits, 0.5), tens(direct, 0.5), len(fetched), tens(fetched, 0.5))
+	c.direct = append(c.direct, direct...)
 	return added, nil
+}
+
+// measureUnloaded is measure once the background has let go of all models.
+func (c *colds) measureUnloaded(ctx context.Context, m *rig.Mesh, how string) ([]time.Duration, error) {
+	if err := untilUnloaded(ctx, m); err != nil {
+		return nil, err
+	}
+	return c.measure(ctx, m, how)
 }
 
 // started is one cold start.

@@ -66,10 +66,14 @@ func within(ctx context.Context, c Config, mesh rig.Config, measure func(*rig.Me
 
 // ask sends one small request.
 func ask(ctx context.Context, host *rig.Host, model string) error {
-	_, err := host.Client().ModelInfer(ctx, &inference.ModelInferRequest{ModelName: model, Inputs: []*inference.ModelInferRequest_InferInputTensor{{
-		Name: "x", Datatype: "FP32", Shape: []int64{1, 1}, Contents: &inference.InferTensorContents{Fp32Contents: []float32{1}},
-	}}})
+	_, err := host.Client().ModelInfer(ctx, request(model))
 	return err
+}
+
+func request(model string) *inference.ModelInferRequest {
+	return &inference.ModelInferRequest{ModelName: model, Inputs: []*inference.ModelInferRequest_InferInputTensor{{
+		Name: "x", Datatype: "FP32", Shape: []int64{1, 1}, Contents: &inference.InferTensorContents{Fp32Contents: []float32{1}},
+	}}}
 }
 
 // modelIDs answers the concrete id behind every InferenceService.

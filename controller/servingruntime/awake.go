@@ -1,0 +1,112 @@
+package servingruntime
+
+import (
+	"slices"
+	"time"
+
+	"github.com/wasmesh/wasmesh/controller/config"
+	"github.com/wasmesh/wasmesh/controller/decide"
+	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
+)
+
+// reportLag is how old the newest report of a copy's use may be: hosts tell of it every 10 s at most. A runtime counts as
+// idle for the grace period only when that has passed as well.
+const reportLag = 10 * time.Second
+
+// facts are what one look at a runtime sees.
+type facts struct {
+	config.ScaleToZero
+	want
+	usage
+	// exists and running say whether there is a Deployment, and whether it is to have pods.
+	exists, running bool
+}
+
+// usage is what hosts say of how much they are used.
+type usage struct {
+	// busy: requests or loads are under way, or the pods have yet to become ready for them.
+	busy bool
+	// lastUse of any copy; zero for none.
+	lastUse time.Time
+}
+
+// rest (pure) is what is remembered of a runtime from one look to the next, to know when its pods may go. The zero value
+// has not looked.
+type rest struct {
+	looked bool
+	// awake is the last answer, and used when there last was a reason for it. wanted: the reason was one that lasts until
+	// the next look.
+	awake, wanted bool
+	used          time.Time
+	// models that were seen last.
+	models []string
+}
+
+// look answers whether the runtime is to have pods, and when to look again if nothing changes; zero for never.
+//
+// Without onIdle a runtime has pods while a model needs it or a request waits for it, and for the grace period after. The
+// first look takes no pods away that are there: nobody knows since when they are idle.
+//
+// With onIdle it has them from when a model is new, so that what is wrong with it is found, and from when a request waits
+// for it, until nothing was asked of it for the grace period.
+func (r rest) look(now time.Time, f facts) (after rest, next time.Time) {
+	fresh := r.isNew(f)
+	wanted := !f.Enabled || f.waited || f.needed && !f.OnIdle
+	used := wanted || f.needed && (fresh || r.awake && f.busy)
+	switch {
+	case used, r.wanted, !r.looked && f.running:
+		r.used = now
+	case r.awake && f.needed && f.lastUse.After(r.used):
+		r.used = f.lastUse
+	}
+	quiet := f.GracePeriod
+	if f.OnIdle && f.needed {
+		quiet += reportLag
+	}
+	r.looked, r.wanted, r.models = true, wanted, f.models
+	r.awake = used || !r.used.IsZero() && now.Before(r.used.Add(quiet))
+	// What makes it used says when it ends, but for hosts that become idle.
+	if r.awake && f.Enabled && !(f.needed && !f.OnIdle) {
+		next = r.used.Add(max(quiet, time.Second))
+	}
+	return r, next
+}
+
+// isNew says that the runtime has a model that it did not have at the last look. The first look takes all for known if
+// there is a Deployment: it may be that they sleep.
+func (r rest) isNew(f facts) bool {
+	if !r.looked {
+		return !f.exists || f.running
+	}
+	return slices.ContainsFunc(f.models, func(id string) bool {
+		_, known := slices.BinarySearch(r.models, id)
+		return !known
+	})
+}
+
+// usageOf (pure) reads what the hosts of a runtime say.
+func usageOf(namespace, runtime string, hosts []decide.Host) usage {
+	var u usage
+	ready := false
+	for i := range hosts {
+		h := &hosts[i]
+		if !h.Connected || h.Hello.GetGateway() || h.Hello.GetNamespace() != namespace || h.Hello.GetRuntime() != runtime {
+			continue
+		}
+		ready = ready || h.Complete && h.RuntimeState == syncv1.RuntimeState_RUNTIME_STATE_READY
+		l := h.Load
+		u.busy = u.busy || l.GetRequestsInFlight()+l.GetRequestsWaiting()+l.GetLoadsQueued()+l.GetLoadsRunning() > 0
+		for _, c := range h.Copies {
+			u.busy = u.busy || c.GetInFlight()+c.GetWaiting() > 0 || isLoading(c)
+			if at := c.GetLastUsedMs(); at > 0 && at > u.lastUse.UnixMilli() {
+				u.lastUse = time.UnixMilli(at)
+			}
+		}
+	}
+	u.busy = u.busy || !ready
+	return u
+}
+
+func isLoading(c *syncv1.Copy) bool {
+	return c.GetState() == syncv1.CopyState_COPY_STATE_QUEUED || c.GetState() == syncv1.CopyState_COPY_STATE_LOADING
+}

@@ -1,0 +1,109 @@
+package servingruntime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/wasmesh/wasmesh/controller/resources"
+)
+
+// Kinds that are made.
+const (
+	kindDeployment = "Deployment"
+	kindAutoscaler = "HorizontalPodAutoscaler"
+	kindBudget     = "PodDisruptionBudget"
+	kindService    = "Service"
+	kindMonitor    = "ServiceMonitor"
+)
+
+// monitorKind is kindMonitor in full: nothing of our own knows it.
+func monitorKind() schema.GroupVersionKind {
+	return schema.GroupVersionKind{Group: "monitoring.coreos.com", Version: "v1", Kind: kindMonitor}
+}
+
+// LabelManagedBy and ManagedBy are on every object that is made here, as they were on every one of ModelMesh's.
+const (
+	LabelManagedBy = "app.kubernetes.io/managed-by"
+	ManagedBy      = "modelmesh-controller"
+)
+
+// inventory is what should be in a namespace, by kind and name.
+type inventory map[string]map[string]bool
+
+func (i inventory) add(kind, name string) {
+	if i[kind] == nil {
+		i[kind] = map[string]bool{}
+	}
+	i[kind][name] = true
+}
+
+// addRuntime adds what a runtime has or may have; which of it, is its own reconciler's to say.
+func (i inventory) addRuntime(name string) {
+	i.add(kindDeployment, name)
+	i.add(kindAutoscaler, name)
+	i.add(kindBudget, name)
+}
+
+// ours says that an object was made here.
+func ours(o client.Object) bool { return o.GetAnnotations()[AnnotationApplied] != "" }
+
+// ofModelMesh says that an object is one that ModelMesh made, as it has labels that nothing else has. What it made for a
+// mesh that is now this controller's is tidied up, what it has elsewhere is not.
+func ofModelMesh(o client.Object) bool {
+	return o.GetLabels()[LabelManagedBy] == ManagedBy && o.GetLabels()[resources.LabelService] != ""
+}
+
+// prune deletes what is of a mesh and not in the inventory; nil is that of a namespace that has no mesh.
+func (r *meshReconciler) prune(ctx context.Context, namespace string, wanted inventory) error {
+	lists := map[string]client.ObjectList{
+		kindDeployment: &appsv1.DeploymentList{}, kindAutoscaler: &autoscalingv2.HorizontalPodAutoscalerList{},
+		kindBudget: &policyv1.PodDisruptionBudgetList{}, kindService: &corev1.ServiceList{},
+	}
+	var errs []error
+	for kind, list := range lists {
+		err := r.writer.cached.List(ctx, list, client.InNamespace(namespace), client.MatchingLabels{LabelManagedBy: ManagedBy})
+		if err != nil {
+			errs = append(errs, fmt.Errorf("list %s of namespace %s: %w", kind, namespace, err))
+			continue
+		}
+		errs = append(errs, meta.EachListItem(list, func(item runtime.Object) error {
+			o, ok := item.(client.Object)
+			if !ok || wanted[kind][o.GetName()] || !ours(o) && (wanted == nil || !ofModelMesh(o)) {
+				return nil
+			}
+			return r.writer.remove(ctx, o)
+		}))
+	}
+	return errors.Join(append(errs, r.pruneMonitor(ctx, namespace, wanted))...)
+}
+
+// pruneMonitor deletes the one ServiceMonitor that may have been made.
+func (r *meshReconciler) pruneMonitor(ctx context.Context, namespace string, wanted inventory) error {
+	if wanted[kindMonitor][resources.MonitorName] {
+		return nil
+	}
+	if there, err := r.hasMonitors(); err != nil || !there {
+		return err
+	}
+	monitor := &unstructured.Unstructured{}
+	monitor.SetGroupVersionKind(monitorKind())
+	err := r.writer.live.Get(ctx, client.ObjectKey{Namespace: namespace, Name: resources.MonitorName}, monitor)
+	if err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	if !ours(monitor) && (wanted == nil || !ofModelMesh(monitor)) {
+		return nil
+	}
+	return r.writer.remove(ctx, monitor)
+}
