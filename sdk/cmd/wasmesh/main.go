@@ -1,4 +1,5 @@
-// Command wasmesh runs a mesh on one machine, shows what is in it and sends it requests.
+// Command wasmesh runs a mesh on one machine, shows what is in it and sends it requests; as kubectl-wasmesh it does the same
+// with a mesh in a cluster.
 package main
 
 import (
@@ -19,7 +20,10 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), signals...)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends at once
 	if err := cli.Run(ctx, os.Args, cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}); err != nil {
-		fmt.Fprintln(os.Stderr, "wasmesh:", err)
-		os.Exit(1)
+		code, say := cli.ExitCode(err)
+		if say {
+			fmt.Fprintln(os.Stderr, "wasmesh:", err)
+		}
+		os.Exit(code)
 	}
 }

@@ -42,17 +42,17 @@ type Manifest struct {
 // moduleKey is the same for every policy: a key has to be shorter than the longest name.
 const moduleKey = "policy.wasm.gz"
 
-// YAML writes the ConfigMap. serverSide says that it is too large for `kubectl apply` without --server-side.
-func (m Manifest) YAML() (content []byte, serverSide bool, err error) {
+// ConfigMap makes the object.
+func (m Manifest) ConfigMap() (*corev1.ConfigMap, error) {
 	if err := m.check(); err != nil {
-		return nil, false, fmt.Errorf("write ConfigMap: %w", err)
+		return nil, fmt.Errorf("write ConfigMap: %w", err)
 	}
 	zipped, err := compress(m.Module)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	digest := sha256.Sum256(m.Module)
-	object := corev1.ConfigMap{
+	object := &corev1.ConfigMap{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
 		ObjectMeta: metav1.ObjectMeta{
 			Name: m.Name, Namespace: m.Namespace, Labels: map[string]string{LabelPolicy: "true"},
@@ -69,9 +69,18 @@ func (m Manifest) YAML() (content []byte, serverSide bool, err error) {
 	if m.Shadow {
 		object.Data["mode"] = "shadow"
 	}
-	if size := dataBytes(&object); size > maxConfigMapBytes {
-		return nil, false, fmt.Errorf("write ConfigMap: %s takes %d bytes, the module gzipped, and a ConfigMap holds at most %d: strip the module, or use a language with a smaller runtime",
+	if size := dataBytes(object); size > maxConfigMapBytes {
+		return nil, fmt.Errorf("write ConfigMap: %s takes %d bytes, the module gzipped, and a ConfigMap holds at most %d: strip the module, or use a language with a smaller runtime",
 			m.Name, size, maxConfigMapBytes)
+	}
+	return object, nil
+}
+
+// YAML writes the ConfigMap. serverSide says that it is too large for `kubectl apply` without --server-side.
+func (m Manifest) YAML() (content []byte, serverSide bool, err error) {
+	object, err := m.ConfigMap()
+	if err != nil {
+		return nil, false, err
 	}
 	content, err = yaml.Marshal(object)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 // look runs the announcement's look at the mesh as often as its state changes, and answers what was said.
 func look(t *testing.T, m *mesh, dataDir string, states ...func()) (said string, done bool) {
 	t.Helper()
-	client, err := dial(m.dataDir)
+	client, err := dialLocal(m.dataDir)
 	if err != nil {
 		t.Fatal(err)
 	}

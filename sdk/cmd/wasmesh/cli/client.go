@@ -4,52 +4,46 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"time"
 
-	"github.com/wasmesh/wasmesh/sdk/cmd/wasmesh/launcher"
 	adminv1 "github.com/wasmesh/wasmesh/sdk/proto/admin/v1"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	corev1 "k8s.io/api/core/v1"
 )
 
-// client asks the mesh of one data directory.
+// client asks one mesh.
 type client struct {
 	adminv1.AdminServiceClient
-	conn    *grpc.ClientConn
-	dataDir string
-	paths   launcher.Paths
+	place
 }
 
-// dial never blocks; the first call says when nobody is there.
-func dial(dataDir string) (*client, error) {
-	paths, err := launcher.PathsOf(dataDir)
-	if err != nil {
-		return nil, err
-	}
-	conn, err := paths.DialAdmin()
-	if err != nil {
-		return nil, err
-	}
-	return &client{AdminServiceClient: adminv1.NewAdminServiceClient(conn), conn: conn, dataDir: dataDir, paths: paths}, nil
+// place is where a mesh is found. Its errors are whole sentences for people.
+type place interface {
+	close()
+	// defaultNamespace is meant when none is named.
+	defaultNamespace() string
+	// absent says what to do about a controller that does not answer.
+	absent() error
+	// returns says that such a controller is most likely about to answer again.
+	returns() bool
+	// server finds who answers a request for the model.
+	server(ctx context.Context, c *client, asked serverQuery) (server, error)
+	// putPolicy makes the ConfigMap one that the mesh reads, and says where it is. changed: it was another before.
+	putPolicy(ctx context.Context, policy *corev1.ConfigMap, content []byte) (where string, changed bool, err error)
+	// policyNamespace is where the mesh reads policies from.
+	policyNamespace(ctx context.Context) (string, error)
 }
 
-func (c *client) close() { _ = c.conn.Close() }
-
-// explain turns "nobody answers on the socket" into what to do about it, and drops gRPC's frame around what the mesh
-// says.
+// explain turns "nobody answers" into what to do about it, and drops gRPC's frame around what the mesh says.
 func (c *client) explain(err error) error {
 	s, ok := status.FromError(err)
 	switch {
 	case err == nil || !ok:
 		return err
-	case s.Code() == codes.Unavailable && c.paths.Running():
-		return fmt.Errorf("the controller of the mesh in %s is being restarted: try again; %s says why",
-			c.dataDir, filepath.Join(c.dataDir, "logs", "wasmesh-controller.log"))
 	case s.Code() == codes.Unavailable:
-		return fmt.Errorf("no mesh runs in %s: start one with `wasmesh up -f PATH`, or name its directory with --data-dir", c.dataDir)
+		return c.absent()
 	}
 	return errors.New(s.Message())
 }
@@ -64,13 +58,12 @@ const (
 // errNoHost: the controller knows of no host that a request could go to.
 var errNoHost = errors.New("no host is connected")
 
-// patiently repeats ask for some time while the mesh's launcher runs and its controller does not answer, or has not
-// heard from hosts.
+// patiently repeats ask for some time while the controller is about to return, or has not heard from hosts.
 func (c *client) patiently(ctx context.Context, ask func() error) error {
 	for deadline := time.Now().Add(restartPatience); ; {
 		err := ask()
 		again := status.Code(err) == codes.Unavailable || errors.Is(err, errNoHost)
-		if !again || time.Now().After(deadline) || !c.paths.Running() {
+		if !again || time.Now().After(deadline) || !c.returns() {
 			return err
 		}
 		select {
@@ -79,6 +72,14 @@ func (c *client) patiently(ctx context.Context, ask func() error) error {
 		case <-time.After(restartPoll):
 		}
 	}
+}
+
+// namespaceOr answers the namespace that was named, or the one that is meant without.
+func (c *client) namespaceOr(named string) string {
+	if named == "" {
+		return c.defaultNamespace()
+	}
+	return named
 }
 
 // Kinds that commands ask for: those of objects, and three that only the mesh has.

@@ -11,9 +11,11 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/wasmesh/wasmesh/sdk/cmd/wasmesh/printer"
 	adminv1 "github.com/wasmesh/wasmesh/sdk/proto/admin/v1"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
-func newDescribe(dataDir *string) *cobra.Command {
+func newDescribe(where *target) *cobra.Command {
 	namespace := ""
 	command := &cobra.Command{
 		Use:   "describe isvc|predictor|runtime|clusterservingruntime NAME",
@@ -29,7 +31,7 @@ func newDescribe(dataDir *string) *cobra.Command {
 			if name == "" {
 				return fmt.Errorf("say which to describe: `wasmesh describe %s NAME`; `wasmesh get %[1]s` lists names", args[0])
 			}
-			client, err := dial(*dataDir)
+			client, err := where.dial()
 			if err != nil {
 				return err
 			}
@@ -37,7 +39,7 @@ func newDescribe(dataDir *string) *cobra.Command {
 			var out bytes.Buffer // a second attempt prints nothing twice
 			err = client.patiently(command.Context(), func() error {
 				out.Reset()
-				return client.describe(command.Context(), newReference(kind, namespace, name), &out)
+				return client.describe(command.Context(), newReference(kind, client.namespaceOr(namespace), name), &out)
 			})
 			if err != nil {
 				return client.explain(err)
@@ -46,7 +48,7 @@ func newDescribe(dataDir *string) *cobra.Command {
 			return err
 		},
 	}
-	command.Flags().StringVarP(&namespace, "namespace", "n", defaultNamespace, "namespace")
+	addNamespace(command.Flags(), &namespace)
 	return command
 }
 
@@ -66,7 +68,11 @@ func (c *client) describe(ctx context.Context, ref reference, out io.Writer) err
 		return err
 	}
 	if ref.kind == kindService || ref.kind == kindPredictor {
-		if err := c.describeModels(ctx, ref, out); err != nil {
+		err := c.describeModels(ctx, ref, out)
+		switch {
+		case status.Code(err) == codes.Unavailable && !c.returns():
+			fmt.Fprintf(out, "Models:  <unknown>: %v\n", c.absent()) // In a cluster the object is there all the same.
+		case err != nil:
 			return err
 		}
 	}

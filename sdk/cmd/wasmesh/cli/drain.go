@@ -15,7 +15,7 @@ import (
 	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
 )
 
-func newDrain(dataDir *string) *cobra.Command {
+func newDrain(where *target) *cobra.Command {
 	timeout := time.Duration(0)
 	command := &cobra.Command{
 		Use:   "drain HOST [--timeout DURATION]",
@@ -33,7 +33,7 @@ again, as a new host without copies. Each line says how far it is. An interrupt 
 			if timeout < 0 {
 				return fmt.Errorf("--timeout %s: must not be negative; 0 is the host's own setting", timeout)
 			}
-			client, err := dial(*dataDir)
+			client, err := where.dial()
 			if err != nil {
 				return err
 			}
@@ -190,7 +190,7 @@ func drainLine(draining *syncv1.Draining) string {
 	}
 	line := fmt.Sprintf("hands over: %d of %d copies are elsewhere", draining.GetMoved(), draining.GetCopies())
 	if n := draining.GetStranded(); n > 0 {
-		line += fmt.Sprintf(", %d can be taken by no other host", n)
+		line += fmt.Sprintf(", %d found no other host yet", n)
 	}
 	return line
 }

@@ -33,7 +33,7 @@ func TestDrainTellsHowFarItIs(t *testing.T) {
 	}
 	want := []string{
 		"host mlserver-1.x-0 hands over: 0 of 3 copies are elsewhere",
-		"host mlserver-1.x-0 hands over: 2 of 3 copies are elsewhere, 1 can be taken by no other host",
+		"host mlserver-1.x-0 hands over: 2 of 3 copies are elsewhere, 1 found no other host yet",
 		"host mlserver-1.x-0 is not ready any more: it serves on while clients look for other hosts, then finishes what it has",
 		"host mlserver-1.x-0 has left after",
 	}
@@ -184,7 +184,7 @@ func TestGetHostsShowsWhoLeaves(t *testing.T) {
 	if line := rows(out)[3]; strings.Contains(line, "serves on") {
 		t.Errorf("a host that has left: %s", line)
 	}
-	for _, want := range []string{"hands over: 1 of 3 copies are elsewhere, 1 can be taken by no other host", "requests wait: 1 for r", "127.0.0.1:8080"} {
+	for _, want := range []string{"hands over: 1 of 3 copies are elsewhere, 1 found no other host yet", "requests wait: 1 for r", "127.0.0.1:8080"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("table:\n%swant %q in it", out, want)
 		}

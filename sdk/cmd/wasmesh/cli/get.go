@@ -25,7 +25,7 @@ type getOptions struct {
 	allNamespaces bool
 }
 
-func newGet(dataDir *string) *cobra.Command {
+func newGet(where *target) *cobra.Command {
 	var options getOptions
 	command := &cobra.Command{
 		Use:   "get isvc|predictors|runtimes|clusterservingruntimes|models|hosts|events [NAME]",
@@ -38,11 +38,12 @@ func newGet(dataDir *string) *cobra.Command {
 			if err := checkOutput(options.output); err != nil {
 				return err
 			}
-			client, err := dial(*dataDir)
+			client, err := where.dial()
 			if err != nil {
 				return err
 			}
 			defer client.close()
+			options.namespace = client.namespaceOr(options.namespace)
 			if options.allNamespaces {
 				options.namespace = ""
 			}
@@ -53,12 +54,16 @@ func newGet(dataDir *string) *cobra.Command {
 			return client.explain(client.patiently(command.Context(), func() error { return g.run(command.Context()) }))
 		},
 	}
+	addGetFlags(command, &options)
+	return command
+}
+
+func addGetFlags(command *cobra.Command, options *getOptions) {
 	flags := command.Flags()
 	flags.StringVarP(&options.output, "output", "o", "table", "table, wide, json or yaml")
 	flags.BoolVarP(&options.watch, "watch", "w", false, "go on, and print what has changed")
-	flags.StringVarP(&options.namespace, "namespace", "n", defaultNamespace, "namespace")
+	addNamespace(flags, &options.namespace)
 	flags.BoolVarP(&options.allNamespaces, "all-namespaces", "A", false, "all namespaces")
-	return command
 }
 
 func checkOutput(output string) error {

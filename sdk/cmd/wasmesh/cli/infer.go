@@ -4,37 +4,58 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"math"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/spf13/cobra"
 	adminv1 "github.com/wasmesh/wasmesh/sdk/proto/admin/v1"
 	"github.com/wasmesh/wasmesh/sdk/proto/inference"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 )
 
 type inferOptions struct {
-	file, namespace string
-	grpc            bool
+	file string
+	serverQuery
+	tls tlsOptions
 }
 
-func newInfer(dataDir *string) *cobra.Command {
+// serverQuery is what is asked for: a model, and how.
+type serverQuery struct {
+	name, namespace string
+	// service is the name of the mesh's Service in a cluster.
+	service string
+	grpc    bool
+}
+
+// server answers requests.
+type server struct {
+	address string
+	// dial connects to it where its address alone does not say how; nil where it does.
+	dial func(context.Context) (net.Conn, error)
+	// tls is nil when it is spoken to in plain.
+	tls *tls.Config
+}
+
+func newInfer(where *target) *cobra.Command {
 	var options inferOptions
 	command := &cobra.Command{
 		Use:   "infer NAME -f FILE [--grpc]",
 		Short: "Send a request to a model and print the answer",
 		Long: `infer sends the file as it is to /v2/models/NAME/infer, or, with --grpc, reads it as the JSON form of an
-inference.ModelInferRequest, as grpcurl does, and calls ModelInfer.`,
+inference.ModelInferRequest, as grpcurl does, and calls ModelInfer. In a cluster it goes to a pod behind the Service of the
+namespace's mesh, through a forwarded port.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return errors.New("say which model to ask: `wasmesh infer NAME -f FILE`; `wasmesh get isvc` lists names")
@@ -42,7 +63,7 @@ inference.ModelInferRequest, as grpcurl does, and calls ModelInfer.`,
 			return nil
 		},
 		RunE: func(command *cobra.Command, args []string) error {
-			client, err := dial(*dataDir)
+			client, err := where.dial()
 			if err != nil {
 				return err
 			}
@@ -51,13 +72,16 @@ inference.ModelInferRequest, as grpcurl does, and calls ModelInfer.`,
 			if err != nil {
 				return err
 			}
-			return client.infer(command.Context(), args[0], body, options, command.OutOrStdout())
+			options.name, options.namespace = args[0], client.namespaceOr(options.namespace)
+			return client.infer(command.Context(), body, options, command.OutOrStdout())
 		},
 	}
 	flags := command.Flags()
 	flags.StringVarP(&options.file, "filename", "f", "", "file with the request; - is the standard input")
 	flags.BoolVar(&options.grpc, "grpc", false, "send it over gRPC")
-	flags.StringVarP(&options.namespace, "namespace", "n", defaultNamespace, "namespace")
+	addNamespace(flags, &options.namespace)
+	flags.StringVar(&options.service, "service", "modelmesh-serving", "name of the mesh's Service in a cluster (inferenceServiceName in model-serving-config)")
+	options.tls.addFlags(flags)
 	_ = command.MarkFlagRequired("filename") // fails only for a flag that does not exist
 	return command
 }
@@ -74,27 +98,18 @@ func readRequest(file string, in io.Reader) (body []byte, err error) {
 	return body, nil
 }
 
-func (c *client) infer(ctx context.Context, name string, body []byte, options inferOptions, out io.Writer) error {
-	var hosts []*host
-	err := c.patiently(ctx, func() error {
-		able, others, err := c.hostsFor(ctx, options.namespace, name)
-		// A host that cannot hold the model says best what is the matter with it.
-		if hosts = append(able, others...); err == nil && len(hosts) == 0 {
-			return errNoHost
-		}
-		return err
-	})
-	if errors.Is(err, errNoHost) {
-		return fmt.Errorf("no host of namespace %s is connected: see `wasmesh get hosts`, and the logs in %s",
-			options.namespace, filepath.Join(c.dataDir, "logs"))
-	}
+func (c *client) infer(ctx context.Context, body []byte, options inferOptions, out io.Writer) error {
+	to, err := c.server(ctx, c, options.serverQuery)
 	if err != nil {
-		return c.explain(err)
+		return err
+	}
+	if to.tls, err = options.tls.config(); err != nil {
+		return err
 	}
 	if options.grpc {
-		return inferGRPC(ctx, hosts[0].GetHello().GetGrpcAddress(), name, body, out)
+		return inferGRPC(ctx, to, options.name, body, out)
 	}
-	return inferREST(ctx, hosts[0].GetHello().GetRestAddress(), name, body, out)
+	return inferREST(ctx, to, options.name, body, out)
 }
 
 // hostsFor answers the connected hosts of the namespace: first those whose runtime may hold what the name stands for now,
@@ -132,14 +147,22 @@ func leaving(h *host) int {
 	return 0
 }
 
-func inferREST(ctx context.Context, address, name string, body []byte, out io.Writer) error {
-	target := url.URL{Scheme: "http", Host: address, Path: "/v2/models/" + name + "/infer"}
+func inferREST(ctx context.Context, to server, name string, body []byte, out io.Writer) error {
+	target := url.URL{Scheme: "http", Host: to.address, Path: "/v2/models/" + name + "/infer"}
+	transport := &http.Transport{TLSClientConfig: to.tls, DisableKeepAlives: true, Proxy: http.ProxyFromEnvironment}
+	if to.tls != nil {
+		target.Scheme = "https"
+	}
+	if to.dial != nil {
+		transport.Proxy = nil // The address is no network's.
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) { return to.dial(ctx) }
+	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), bytes.NewReader(body))
 	if err != nil {
 		return fmt.Errorf("make request: %w", err)
 	}
 	request.Header.Set("Content-Type", "application/json")
-	response, err := http.DefaultClient.Do(request)
+	response, err := (&http.Client{Transport: transport}).Do(request)
 	if err != nil {
 		return fmt.Errorf("send request: %w", err)
 	}
@@ -155,16 +178,31 @@ func inferREST(ctx context.Context, address, name string, body []byte, out io.Wr
 	return err
 }
 
-func inferGRPC(ctx context.Context, address, name string, body []byte, out io.Writer) error {
+// grpcOptions are how to connect to a server.
+func (to server) grpcOptions() []grpc.DialOption {
+	secure := insecure.NewCredentials()
+	if to.tls != nil {
+		secure = credentials.NewTLS(to.tls)
+	}
+	options := []grpc.DialOption{
+		grpc.WithTransportCredentials(secure),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32)), // the mesh bounds answers
+	}
+	if to.dial != nil {
+		options = append(options, grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return to.dial(ctx) }))
+	}
+	return options
+}
+
+func inferGRPC(ctx context.Context, to server, name string, body []byte, out io.Writer) error {
 	var request inference.ModelInferRequest
 	if err := protojson.Unmarshal(body, &request); err != nil {
 		return fmt.Errorf("the file is not the JSON form of inference.ModelInferRequest: %w", err)
 	}
 	request.ModelName = name
-	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32))) // the mesh bounds answers
+	conn, err := grpc.NewClient("passthrough:///"+to.address, to.grpcOptions()...)
 	if err != nil {
-		return fmt.Errorf("connect to %s: %w", address, err)
+		return fmt.Errorf("connect to %s: %w", to.address, err)
 	}
 	defer conn.Close()
 	response, err := inference.NewGRPCInferenceServiceClient(conn).ModelInfer(ctx, &request)

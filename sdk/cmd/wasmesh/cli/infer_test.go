@@ -81,8 +81,9 @@ func (inferenceServer) ModelInfer(_ context.Context, r *inference.ModelInferRequ
 	}, nil
 }
 
-func TestInferGRPC(t *testing.T) {
-	m := digits()
+// serveGRPC answers its address.
+func serveGRPC(t *testing.T) string {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -91,14 +92,28 @@ func TestInferGRPC(t *testing.T) {
 	inference.RegisterGRPCInferenceServiceServer(server, inferenceServer{})
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
-	defer func() {
+	t.Cleanup(func() {
 		server.Stop()
 		if err := <-served; err != nil {
 			t.Error(err)
 		}
-	}()
-	m.hosts[0].Hello.GrpcAddress = listener.Addr().String()
-	m.hosts[1].Hello.GrpcAddress = listener.Addr().String()
+	})
+	return listener.Addr().String()
+}
+
+// serveREST answers its address, and to every request the path.
+func serveREST(t *testing.T) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, "{%q: true}", r.URL.Path) }))
+	t.Cleanup(server.Close)
+	return server.Listener.Addr().String()
+}
+
+func TestInferGRPC(t *testing.T) {
+	m := digits()
+	address := serveGRPC(t)
+	m.hosts[0].Hello.GrpcAddress = address
+	m.hosts[1].Hello.GrpcAddress = address
 	m.serve(t)
 	file := writeRequest(t, requestFile)
 	out, _, err := m.run(t, "infer", "digits", "--grpc", "-f", file)
@@ -138,7 +153,7 @@ func TestARestartingControllerIsToldFromNoMesh(t *testing.T) {
 	lockMesh(t, m)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel() // no patience
-	client, err := dial(m.dataDir)
+	client, err := dialLocal(m.dataDir)
 	if err != nil {
 		t.Fatal(err)
 	}

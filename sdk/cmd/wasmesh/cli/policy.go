@@ -18,7 +18,7 @@ import (
 	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
 )
 
-func newPolicy(dataDir *string) *cobra.Command {
+func newPolicy(where *target) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "policy",
 		Short: "Write, try and run WebAssembly policies: where models go, what is evicted, how status reads",
@@ -31,14 +31,14 @@ func newPolicy(dataDir *string) *cobra.Command {
 		RunE: func(command *cobra.Command, _ []string) error { return command.Help() },
 	}
 	command.AddCommand(
-		newPolicyNew(), newPolicyBuild(), newPolicyTest(), newPolicyBench(), newPolicyInspect(), newPolicyApply(dataDir),
-		newPolicyStatus(dataDir), newPolicyRollback(dataDir),
-		newPolicyRecord(dataDir), newPolicyReplay(), newPolicyDiff(),
+		newPolicyNew(), newPolicyBuild(), newPolicyTest(), newPolicyBench(), newPolicyInspect(), newPolicyApply(where),
+		newPolicyStatus(where), newPolicyRollback(where),
+		newPolicyRecord(where), newPolicyReplay(), newPolicyDiff(),
 	)
 	return command
 }
 
-func newPolicyStatus(dataDir *string) *cobra.Command {
+func newPolicyStatus(where *target) *cobra.Command {
 	output := ""
 	command := &cobra.Command{
 		Use:     "status",
@@ -49,7 +49,7 @@ func newPolicyStatus(dataDir *string) *cobra.Command {
 			if err := checkOutput(output); err != nil {
 				return err
 			}
-			client, err := dial(*dataDir)
+			client, err := where.dial()
 			if err != nil {
 				return err
 			}
@@ -180,7 +180,7 @@ func words(enum, prefix string) string {
 	return b.String()
 }
 
-func newPolicyRollback(dataDir *string) *cobra.Command {
+func newPolicyRollback(where *target) *cobra.Command {
 	return &cobra.Command{
 		Use:       "rollback place|evict|status",
 		Short:     "Have a hook decided by what decided it before, until its ConfigMap changes",
@@ -191,7 +191,7 @@ func newPolicyRollback(dataDir *string) *cobra.Command {
 			if err := checkHook(args[0]); err != nil {
 				return err
 			}
-			client, err := dial(*dataDir)
+			client, err := where.dial()
 			if err != nil {
 				return err
 			}
@@ -206,7 +206,7 @@ func newPolicyRollback(dataDir *string) *cobra.Command {
 	}
 }
 
-func newPolicyRecord(dataDir *string) *cobra.Command {
+func newPolicyRecord(where *target) *cobra.Command {
 	request, file := &adminv1.ListDecisionsRequest{}, ""
 	command := &cobra.Command{
 		Use:     "record -o FILE",
@@ -217,7 +217,7 @@ func newPolicyRecord(dataDir *string) *cobra.Command {
 			if err := checkHook(request.GetHook()); request.GetHook() != "" && err != nil {
 				return err
 			}
-			client, err := dial(*dataDir)
+			client, err := where.dial()
 			if err != nil {
 				return err
 			}

@@ -2,12 +2,10 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/wasmesh/wasmesh/sdk/cmd/wasmesh/author"
@@ -20,23 +18,30 @@ import (
 type apply struct {
 	manifest       author.Manifest
 	config, output string
-	dataDir        string
+	wait           time.Duration
+	where          *target
 	out, errs      io.Writer
 }
 
-func newPolicyApply(dataDir *string) *cobra.Command {
-	a := &apply{}
+// defaultApplyWait is longer than a mesh waits for a host that does not prepare a policy, with some seconds for its files
+// to be read.
+const defaultApplyWait = 45 * time.Second
+
+func newPolicyApply(where *target) *cobra.Command {
+	a := &apply{where: where}
 	command := &cobra.Command{
 		Use:   "apply [DIR|FILE.wasm]",
-		Short: "Wrap a policy in its ConfigMap and put it where the running mesh reads it",
+		Short: "Wrap a policy in its ConfigMap, put it where the mesh reads it, and say what becomes of it",
 		Long: `apply writes the ConfigMap of a policy, the module gzipped, into the first directory that the mesh of --data-dir was
-started with (up -f). With -o it is written to a file instead; "-o -" prints it, for kubectl apply.`,
+started with (up -f), or, in a cluster, into the namespace of the controller, where it replaces all data of the one before. It
+waits until the mesh has taken it up, and says what became of it; a policy that the mesh refuses is an error. With -o the
+ConfigMap is written to a file instead; "-o -" prints it, for kubectl apply.`,
 		Example: `  wasmesh policy apply oldest-first
   wasmesh policy apply oldest-first --shadow --name candidate
   wasmesh policy apply oldest-first -o - | kubectl apply --server-side -f -`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
-			a.dataDir, a.out, a.errs = *dataDir, command.OutOrStdout(), command.ErrOrStderr()
+			a.out, a.errs = command.OutOrStdout(), command.ErrOrStderr()
 			return withModule(command, args, func(module *policytest.Module, _ string) error {
 				return a.run(command.Context(), module)
 			})
@@ -44,11 +49,12 @@ started with (up -f). With -o it is written to a file instead; "-o -" prints it,
 	}
 	flags := command.Flags()
 	flags.StringVar(&a.manifest.Name, "name", "", "name of the ConfigMap; the module's unless said otherwise")
-	flags.StringVarP(&a.manifest.Namespace, "namespace", "n", defaultNamespace, "namespace of the controller that shall read it; another than default needs -o")
+	flags.StringVarP(&a.manifest.Namespace, "namespace", "n", "", "namespace of the controller that shall read it; found out unless it is said, and another one needs -o")
 	flags.StringVar(&a.config, "config", "", "file with the policy's configuration")
 	flags.StringSliceVar(&a.manifest.Hooks, "hooks", nil, "hooks that it shall decide; all that it has unless said otherwise")
 	flags.BoolVar(&a.manifest.Shadow, "shadow", false, "ask it beside the policy that decides, and only compare")
 	flags.StringVarP(&a.output, "output", "o", "", "file to write; - is standard output")
+	flags.DurationVar(&a.wait, "wait", defaultApplyWait, "how long to wait for the mesh to take it up; 0 does not wait")
 	_ = command.RegisterFlagCompletionFunc("hooks", completeHooks) // fails only for a flag that does not exist
 	return command
 }
@@ -57,10 +63,6 @@ func (a *apply) run(ctx context.Context, module *policytest.Module) error {
 	config, err := optionalFile(a.config)
 	if err != nil {
 		return err
-	}
-	if a.output == "" && a.manifest.Namespace != defaultNamespace {
-		return fmt.Errorf("apply policy %s: -n %s: this mesh reads policies of namespace %s only: leave -n out, or write the ConfigMap for another controller to a file with -o",
-			module.Name(), a.manifest.Namespace, defaultNamespace)
 	}
 	if err := a.checkHooks(module.Info()); err != nil {
 		return fmt.Errorf("apply policy %s: %w", module.Name(), err)
@@ -73,19 +75,10 @@ func (a *apply) run(ctx context.Context, module *policytest.Module) error {
 		a.manifest.Name = module.Name()
 	}
 	a.manifest.Module, a.manifest.Config = module.Wasm(), config
-	content, serverSide, err := a.manifest.YAML()
-	if err != nil {
-		return err
+	if a.output == "" {
+		return a.intoMesh(ctx, module)
 	}
-	if a.output == "-" {
-		_, err = a.out.Write(content)
-	} else {
-		err = a.write(content)
-	}
-	if err == nil && serverSide && a.output != "" {
-		fmt.Fprintln(a.errs, "This ConfigMap is too large for kubectl apply as it is: use kubectl apply --server-side.")
-	}
-	return err
+	return a.intoFile(ctx)
 }
 
 func (a *apply) checkHooks(info engine.Info) error {
@@ -97,32 +90,74 @@ func (a *apply) checkHooks(info engine.Info) error {
 	return nil
 }
 
-// write puts the ConfigMap into the file that was named, or where the mesh reads it.
-func (a *apply) write(content []byte) error {
-	path := a.output
-	if path == "" {
-		source, err := a.source()
-		if err != nil {
-			return err
-		}
-		path = filepath.Join(source, a.manifest.Name+".yaml")
-		// The directory is the user's: a file of another content is not ours to replace.
-		switch present, err := readLimited(path, maxObjectBytes); {
-		case errors.Is(err, fs.ErrNotExist):
-		case err != nil:
-			return err
-		case !author.IsManifest(present, a.manifest.Namespace, a.manifest.Name):
-			return fmt.Errorf("%s holds something else: give the policy another --name, or name a file with -o", path)
-		}
-	}
-	if err := author.WriteWhole(path, content); err != nil {
+// intoMesh puts the ConfigMap where the mesh reads it, and follows what becomes of it.
+func (a *apply) intoMesh(ctx context.Context, module *policytest.Module) error {
+	client, err := a.where.dial()
+	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.out, "ConfigMap %s%s written to %s\n", namespacePrefix(a.manifest.Namespace), a.manifest.Name, path)
-	if a.output == "" {
-		fmt.Fprintln(a.out, "`wasmesh policy status` shows what becomes of it.")
+	defer client.close()
+	namespace, err := client.policyNamespace(ctx)
+	if err != nil {
+		return fmt.Errorf("apply policy %s: %w", module.Name(), err)
 	}
-	return nil
+	if named := a.manifest.Namespace; named != "" && named != namespace {
+		return fmt.Errorf("apply policy %s: -n %s: this mesh reads policies of namespace %s only: leave -n out, or write the ConfigMap for another controller to a file with -o",
+			module.Name(), named, namespace)
+	}
+	a.manifest.Namespace = namespace
+	object, err := a.manifest.ConfigMap()
+	if err != nil {
+		return err
+	}
+	content, _, err := a.manifest.YAML()
+	if err != nil {
+		return err
+	}
+	u := uptake{client: client, manifest: a.manifest, out: a.out}
+	u.before = u.entries(ctx)
+	where, changed, err := client.putPolicy(ctx, object, content)
+	if err != nil {
+		return err
+	}
+	if !changed {
+		u.before = nil // What the mesh says is of this very one.
+	}
+	fmt.Fprintf(a.out, "ConfigMap %s %s %s\n", a.manifest.Name, written(changed), where)
+	if a.wait <= 0 {
+		fmt.Fprintln(a.out, a.where.words("`wasmesh policy status` shows what becomes of it."))
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.wait)
+	defer cancel()
+	return u.follow(ctx)
+}
+
+func written(changed bool) string {
+	if changed {
+		return "written to"
+	}
+	return "is so already in"
+}
+
+// intoFile writes the ConfigMap for whoever applies it.
+func (a *apply) intoFile(ctx context.Context) error {
+	if a.manifest.Namespace == "" {
+		a.manifest.Namespace = a.where.fileNamespace(ctx)
+	}
+	content, serverSide, err := a.manifest.YAML()
+	if err != nil {
+		return err
+	}
+	if a.output == "-" {
+		_, err = a.out.Write(content)
+	} else if err = author.WriteWhole(a.output, content); err == nil {
+		fmt.Fprintf(a.out, "ConfigMap %s%s written to %s\n", namespacePrefix(a.manifest.Namespace), a.manifest.Name, a.output)
+	}
+	if err == nil && serverSide {
+		fmt.Fprintln(a.errs, "This ConfigMap is too large for kubectl apply as it is: use kubectl apply --server-side.")
+	}
+	return err
 }
 
 // namespacePrefix is empty for the default namespace.
@@ -135,13 +170,3 @@ func namespacePrefix(namespace string) string {
 
 // maxObjectBytes is more than a ConfigMap takes, its binary data in base64.
 const maxObjectBytes = 4 << 20
-
-// source is the directory that the running mesh reads.
-func (a *apply) source() (string, error) {
-	client, err := dial(a.dataDir)
-	if err != nil {
-		return "", err
-	}
-	defer client.close()
-	return client.paths.Source()
-}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/wasmesh/wasmesh/sdk/cmd/wasmesh/author"
 	"github.com/wasmesh/wasmesh/sdk/policyabi"
+	adminv1 "github.com/wasmesh/wasmesh/sdk/proto/admin/v1"
 	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
 	"github.com/wasmesh/wasmesh/wasm-policies/engine"
 	"github.com/wasmesh/wasmesh/wasm-policies/hook/hooktest"
@@ -106,11 +107,13 @@ func TestModuleIsFound(t *testing.T) {
 
 func TestPolicyApply(t *testing.T) {
 	dir, source := folder(t, hooktest.Module{}), t.TempDir()
-	m := digits().serve(t)
+	m := digits()
+	m.policyLooks = becoming(t, adminv1.PolicyPhase_POLICY_PHASE_PROGRAMMED, "")
+	m.serve(t)
 	m.launch(t, filepath.Join(source, "file.yaml"), source, t.TempDir())
-	for range 2 { // Again replaces it.
+	for _, says := range []string{"written to", "is so already in"} {
 		out, errs, err := m.run(t, "policy", "apply", dir, "--hooks", "evict")
-		if err != nil || errs != "" || !strings.HasPrefix(out, "ConfigMap mine written to "+filepath.Join(source, "mine.yaml")+"\n") {
+		if err != nil || errs != "" || !strings.HasPrefix(out, "ConfigMap mine "+says+" "+filepath.Join(source, "mine.yaml")+"\n") {
 			t.Fatalf("error %v, output %q, %q", err, out, errs)
 		}
 	}

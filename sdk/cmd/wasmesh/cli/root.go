@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"runtime/debug"
@@ -23,26 +24,50 @@ const (
 
 // Run does what the command line args, program name first, says, until ctx ends.
 func Run(ctx context.Context, args []string, streams Streams) error {
+	where := &target{plugin: isPlugin(args[0])}
 	root := &cobra.Command{
-		Use:           "wasmesh",
-		Short:         "Serve many models on few machines",
-		Long:          "wasmesh runs a mesh on this machine, shows what is in it and sends it requests.",
-		Version:       version(),
-		SilenceUsage:  true,
-		SilenceErrors: true,
+		Use:   "wasmesh",
+		Short: "Serve many models on few machines",
+		Long: `wasmesh runs a mesh on this machine, shows what is in it and sends it requests. With --kube, or when it is called as
+kubectl-wasmesh (so that "kubectl wasmesh get models" works), it does the same with the mesh of a cluster: objects come from
+the API server, and ports of pods are forwarded to ask the controller and to send requests. That takes the verbs get and
+create on pods/portforward.`,
+		Version:           version(),
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		PersistentPreRunE: func(*cobra.Command, []string) error { return where.check() },
+	}
+	if where.plugin {
+		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl wasmesh"}
 	}
 	root.SetArgs(args[1:])
 	root.SetIn(streams.In)
 	root.SetOut(&lineWriter{out: streams.Out})
-	root.SetErr(&lineWriter{out: streams.Err})
-	var dataDir string
-	root.PersistentFlags().StringVar(&dataDir, "data-dir", defaultDataDir, "directory of the mesh's state, logs and sockets")
-	root.AddCommand(newUp(args[0], &dataDir), newGet(&dataDir), newDescribe(&dataDir), newInfer(&dataDir), newPolicy(&dataDir), newWhy(&dataDir), newDrain(&dataDir), newSim())
+	root.SetErr(&lineWriter{out: streams.Err, words: where.words})
+	where.addFlags(root)
+	root.AddCommand(newUp(args[0], where), newGet(where), newDescribe(where), newInfer(where), newCopies(where), newPolicy(where),
+		newWhy(where), newDrain(where), newReady(), newLint(), newSim(), newReady())
 	root.SetFlagErrorFunc(func(command *cobra.Command, err error) error {
 		return fmt.Errorf("%w: `%s --help` lists the flags", err, command.CommandPath())
 	})
 	explainArgs(root)
-	return root.ExecuteContext(ctx)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return nil
+	}
+	if text := where.words(err.Error()); text != err.Error() {
+		return wordedError{err, text}
+	}
+	return err
+}
+
+// ExitCode is what the program ends with after an error of Run, and whether the error is to be printed: a command that has
+// printed all that it found has nothing to add.
+func ExitCode(err error) (code int, say bool) {
+	if found, ok := errors.AsType[findingsError](err); ok {
+		return found.code, false
+	}
+	return 1, true
 }
 
 // explainArgs has the errors about arguments of a command, and of those below it, say how it is used.
@@ -77,10 +102,18 @@ func version() string {
 type lineWriter struct {
 	mu  sync.Mutex // guards out
 	out io.Writer
+	// words replaces how this program is called in what is said to people; nil leaves it.
+	words func(string) string
 }
 
 func (w *lineWriter) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.out.Write(p)
+	if w.words == nil {
+		return w.out.Write(p)
+	}
+	if _, err := io.WriteString(w.out, w.words(string(p))); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }

@@ -45,7 +45,9 @@ needs to run. Equal recordings give equal figures on every machine.
 PATH is a CSV file, plain or .gz, with a row for each request and the columns
   time_ms,model,size_bytes,load_ms
 (load_ms may be missing), or a directory in the format of the Azure Functions 2019 trace. Models are in the catalog from the
-start; hosts load in the background what they have room for. A request that had to wait for a load counts as cold.`,
+start; hosts load in the background what they have room for. A request that had to wait for a load counts as cold.
+
+A million requests take about a minute; nothing is printed before the end.`,
 		Example: `  wasmesh sim --trace requests.csv --hosts 8 --capacity 4Gi
   wasmesh sim --trace requests.csv --hosts 8 --capacity 20% --policy evict-mine/policy.wasm=config.txt`,
 		Args: cobra.NoArgs,
@@ -86,7 +88,11 @@ func (s *simulation) run(ctx context.Context, out, errs io.Writer) error {
 	}
 	fmt.Fprintf(out, "%s: %d models, %s, %d requests in %v\n", trace.Name, len(trace.Models), bytesText(trace.TotalSize()),
 		len(trace.Requests), trace.Span().Round(time.Second))
-	fmt.Fprintf(out, "%d hosts of %s, place policy %s, evict policy %s\n\n", s.hosts, bytesText(capacity),
+	noun := "hosts"
+	if s.hosts == 1 {
+		noun = "host"
+	}
+	fmt.Fprintf(out, "%d %s of %s, place policy %s, evict policy %s\n\n", s.hosts, noun, bytesText(capacity),
 		policies.names[policyabi.HookPlace], policies.names[policyabi.HookEvict])
 	result, err := simulate.Replay(simulate.ReplayConfig{
 		Recording: trace, Hosts: s.hosts, Capacity: capacity, Loads: s.loads, Work: s.work, Policies: policies.hooks,
@@ -128,7 +134,9 @@ func writeReplay(out io.Writer, r *simulate.Result) error {
 			fmt.Fprintf(table, "  %v\t%d\n", o, n)
 		}
 	}
-	fmt.Fprintf(table, "hit ratio\t%.3f %%\n", 100*(1-float64(len(r.Cold))/float64(max(served, 1))))
+	if served > 0 {
+		fmt.Fprintf(table, "hit ratio\t%.3f %%\n", 100*(1-float64(len(r.Cold))/float64(served)))
+	}
 	fmt.Fprintf(table, "load-seconds\t%.0f\n", r.LoadTime.Seconds())
 	fmt.Fprintf(table, "loads\t%d, %d of them while a request waited\n", r.Loads, r.LoadsFor[policyabi.PurposeMiss])
 	fmt.Fprintf(table, "evictions\t%d\n", r.Evictions)

@@ -49,6 +49,10 @@ func TestSim(t *testing.T) {
 			t.Errorf("no %q in\n%s", part, tight)
 		}
 	}
+	one, _, err := run(t.Context(), "sim", "--trace", trace, "--hosts", "1", "--capacity", "10Mi")
+	if err != nil || !strings.Contains(one, "\n1 host of 10.0 MiB") {
+		t.Errorf("one host: error %v\n%s", err, one)
+	}
 	again, _, err := run(t.Context(), "sim", "--trace", trace, "--hosts", "2", "--capacity", "30%", "--policy", mine)
 	if err != nil || again != tight {
 		t.Errorf("%v: it said\n%s\nand then\n%s", err, tight, again)

@@ -13,7 +13,7 @@ import (
 	"github.com/wasmesh/wasmesh/sdk/cmd/wasmesh/launcher"
 )
 
-func newUp(program string, dataDir *string) *cobra.Command {
+func newUp(program string, where *target) *cobra.Command {
 	config := launcher.Config{}
 	hints := true
 	command := &cobra.Command{
@@ -24,7 +24,7 @@ controller, one or more hosts for each ServingRuntime that a model needs, and th
 files until it is interrupted.`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			config.DataDir, config.Progress = *dataDir, command.OutOrStdout()
+			config.DataDir, config.Progress = where.dataDir, command.OutOrStdout()
 			return runUp(command.Context(), command.ErrOrStderr(), config, &announcer{program: program, hints: hints})
 		},
 	}
@@ -51,7 +51,7 @@ func runUp(ctx context.Context, errs io.Writer, config launcher.Config, announce
 	config.BinDir = filepath.Dir(executable)
 	config.Logger = slog.New(slog.NewTextHandler(errs, nil))
 
-	client, err := dial(config.DataDir)
+	client, err := dialLocal(config.DataDir)
 	if err != nil {
 		return err
 	}

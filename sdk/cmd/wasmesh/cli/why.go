@@ -18,7 +18,7 @@ import (
 	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
 )
 
-func newWhy(dataDir *string) *cobra.Command {
+func newWhy(where *target) *cobra.Command {
 	namespace, rows := "", 0
 	command := &cobra.Command{
 		Use:   "why MODEL",
@@ -26,18 +26,22 @@ func newWhy(dataDir *string) *cobra.Command {
 		Long: `why shows the last decisions about a model: on which host it was loaded and which other hosts there were, for what
 it was evicted and what else could have gone, how its status came about, and its last failure. MODEL is the id of a
 model, or the name of an InferenceService or Predictor. Decisions are kept in memory by each host, the newest some
-thousands.`,
+thousands.
+
+The first candidate is what the policy preferred: the host of the highest SCORE, or the copy of the lowest KEEP, which goes
+first. REASON is the policy's, in a word:
+` + reasonHelp() + `A number stands for a reason of a policy's own, from 1000 on.`,
 		Example: "  wasmesh why example-sklearn-isvc",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
-			client, err := dial(*dataDir)
+			client, err := where.dial()
 			if err != nil {
 				return err
 			}
 			defer client.close()
 			w := &why{
 				client: client, out: command.OutOrStdout(), errs: command.ErrOrStderr(),
-				name: args[0], namespace: namespace, rows: rows, now: time.Now(),
+				name: args[0], namespace: client.namespaceOr(namespace), rows: rows, now: time.Now(),
 			}
 			if err := client.explain(client.patiently(command.Context(), func() error { return w.ask(command.Context()) })); err != nil {
 				return err
@@ -45,7 +49,7 @@ thousands.`,
 			return w.print()
 		},
 	}
-	command.Flags().StringVarP(&namespace, "namespace", "n", defaultNamespace, "namespace")
+	addNamespace(command.Flags(), &namespace)
 	command.Flags().IntVar(&rows, "candidates", 10, "how many candidates of each decision to show")
 	return command
 }
@@ -57,6 +61,8 @@ type why struct {
 	name, namespace string
 	rows            int
 	now             time.Time
+	// words are the reasons that were printed, in that order.
+	words []string
 
 	// models of that name, decisions about them, newest first within each host, and hosts that did not answer.
 	models    []*model
@@ -130,7 +136,30 @@ func (w *why) print() error {
 			return err
 		}
 	}
+	w.legend()
 	return nil
+}
+
+// legend explains the reasons that were printed.
+func (w *why) legend() {
+	var meanings []string
+	for _, word := range w.words {
+		if meaning := decisions.ReasonMeaning(word); meaning != "" {
+			meanings = append(meanings, word+": "+meaning)
+		}
+	}
+	if len(meanings) > 0 {
+		fmt.Fprintf(w.out, "\n%s.\n", strings.Join(meanings, "; "))
+	}
+}
+
+// reasonHelp is a line for each reason that there is.
+func reasonHelp() string {
+	var lines strings.Builder
+	for _, r := range decisions.Reasons() {
+		fmt.Fprintf(&lines, "  %-12s %s\n", r.Word, r.Meaning)
+	}
+	return lines.String()
 }
 
 // printModels shows where the models are, and of each the newest failure in full.
@@ -202,6 +231,11 @@ func (w *why) decision(title string, d *syncv1.Decision) error {
 		return fmt.Errorf("decision %d of host %s: %w", d.GetId(), d.GetHostId(), err)
 	}
 	shown := candidates[:min(len(candidates), max(w.rows, 0))]
+	for _, c := range shown {
+		if !slices.Contains(w.words, c.Reason) {
+			w.words = append(w.words, c.Reason)
+		}
+	}
 	if len(shown) > 0 {
 		err := printer.Table(&indenter{out: w.out, indent: "  ", atStart: true}, candidateColumns(d.GetHook()), shown, false)
 		if err != nil {

@@ -71,6 +71,10 @@ func TestWhy(t *testing.T) {
 		if strings.Contains(out, "digits-of-another-namespace") || strings.Contains(out, "decision 10 ") || strings.Count(out, "no such bucket") != 1 {
 			t.Errorf("why %s says too much:\n%s", name, out)
 		}
+		const legend = "\nZone: its zone has fewer copies; Recency: by when it was last used; Rate: by how often it is used, what a reload costs, and its size.\n"
+		if !strings.HasSuffix(out, legend) {
+			t.Errorf("why %s does not explain its reasons:\n%s", name, out)
+		}
 		if errs != "Warning: host fake-0: no answer\n" || m.asked.Load().GetModel() != name {
 			t.Errorf("standard error %q, asked for %q", errs, m.asked.Load().GetModel())
 		}

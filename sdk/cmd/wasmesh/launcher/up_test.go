@@ -2,12 +2,16 @@ package launcher
 
 import (
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	adminv1 "github.com/wasmesh/wasmesh/sdk/proto/admin/v1"
 )
@@ -82,9 +86,15 @@ func (s *stage) records() []string {
 	return found
 }
 
+// record of a process that has started. The launcher writes it just after the start, so it may be about to appear.
 func (s *stage) record(name string) Record {
 	s.t.Helper()
-	content, err := os.ReadFile(filepath.Join(s.config.DataDir, "run", name+".json"))
+	path := filepath.Join(s.config.DataDir, "run", name+".json")
+	content, err := os.ReadFile(path)
+	for deadline := time.Now().Add(patience); errors.Is(err, fs.ErrNotExist) && time.Now().Before(deadline); {
+		runtime.Gosched()
+		content, err = os.ReadFile(path)
+	}
 	if err != nil {
 		s.t.Fatal(err)
 	}
