@@ -92,6 +92,10 @@ bench-scale: ## what 64 hosts with 20,000 copies say to each other
 SEEDS ?= 500
 FIRST ?= 1
 
+.PHONY: bench-objects
+bench-objects: build tool-kubernetes ## 10,000 InferenceServices on a real API server: until all are reconciled, at rest, from an apply to the hosts
+	@go run $(GO_FLAGS) ./test/bench/objects/cmd/bench-objects -bin bin
+
 .PHONY: sim
 sim: ## play SEEDS random schedules of a mesh with faults, from FIRST on, in virtual time, and check what must always hold
 	@$(GO_BUILD) -o bin/tools/sim ./test/sim/cmd/sim

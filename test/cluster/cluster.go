@@ -86,7 +86,7 @@ func (c *Cluster) await(ctx context.Context) error {
 		}
 		if !alive {
 			said, _ := os.ReadFile(c.Log())
-			return fmt.Errorf("the node did not come up: %s", strings.TrimSpace(string(said)))
+			return fmt.Errorf("the node ended before it was ready: %s", strings.TrimSpace(string(said)))
 		}
 		select {
 		case <-ctx.Done():

@@ -13,7 +13,6 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
-	"github.com/wasmesh/wasmesh/test/cluster/node"
 )
 
 // ErrDown is the error of everything that needs a cluster when there is none.
