@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
-
 )
 
 // ErrDown is the error of everything that needs a cluster when there is none.

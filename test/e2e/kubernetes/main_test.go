@@ -1,0 +1,75 @@
+//go:build cluster
+
+package kubernetes
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/wasmesh/wasmesh/test/cluster"
+	"github.com/wasmesh/wasmesh/test/cluster/node"
+)
+
+const (
+	// release is the one installation that all tests share, and its namespace.
+	release           = "wasmesh"
+	releaseNamespace  = "modelmesh-serving"
+	installTimeout    = 5 * time.Minute
+	clusterFiles      = ".wasmesh/cluster"
+	kubernetesTools   = "bin/tools/kubernetes"
+	controllerService = "wasmesh-controller"
+)
+
+// root is the clone.
+var root string
+
+// theCluster is the one that is up.
+var theCluster *cluster.Cluster
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+// run installs the release once, as the README says, and leaves it for a look afterwards: who brought the cluster up takes
+// it down.
+func run(m *testing.M) int {
+	var err error
+	if root, err = filepath.Abs("../../.."); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	theCluster, err = cluster.At(node.Config{Dir: filepath.Join(root, clusterFiles), Programs: filepath.Join(root, kubernetesTools)})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), installTimeout)
+	defer cancel()
+	if err := install(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "install the chart:", err)
+		return 1
+	}
+	return m.Run()
+}
+
+// install puts the chart with the images of this clone into the cluster, or brings an earlier installation up to date.
+func install(ctx context.Context) error {
+	out, err := output(ctx, nil, "helm", append([]string{
+		"upgrade", "--install", release, "charts/wasmesh", "--namespace", releaseNamespace, "--create-namespace", "--wait", "--timeout", "4m",
+	}, chartValues()...)...)
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, out)
+	}
+	return nil
+}
+
+// chartValues are the test cluster's: images that were loaded into it.
+func chartValues() []string {
+	return []string{
+		"--set", "images.registry=docker.io/local,images.tag=dev,images.pullPolicy=Never",
+		"--set", "runtimes.mlserver.image=docker.io/local/mlserver:dev",
+		"--set", "quickstart.enabled=true",
+	}
+}

@@ -1,0 +1,158 @@
+//go:build cluster
+
+package kubernetes
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// patience is how long anything may take that ends by itself, such as a pod that comes up.
+const patience = 3 * time.Minute
+
+// program is the path of helm and grpcurl, which the Makefile installs; kubectl is on the cluster's own path.
+func program(name string) string {
+	switch name {
+	case "helm", "grpcurl":
+		return filepath.Join(root, "bin/tools", name)
+	case "kubectl-wasmesh":
+		return filepath.Join(root, "bin/wasmesh")
+	}
+	return name
+}
+
+// command prepares a program in the cluster's network, with the clone as its directory.
+func command(ctx context.Context, name string, args ...string) (*exec.Cmd, error) {
+	c, err := theCluster.Command(ctx, program(name), args...)
+	if err != nil {
+		return nil, err
+	}
+	c.Dir = root
+	return c, nil
+}
+
+// output runs a program to its end and answers all that it printed.
+func output(ctx context.Context, stdin io.Reader, name string, args ...string) (string, error) {
+	c, err := command(ctx, name, args...)
+	if err != nil {
+		return "", err
+	}
+	c.Stdin = stdin
+	var out bytes.Buffer
+	c.Stdout, c.Stderr = &out, &out
+	if err := c.Run(); err != nil {
+		return out.String(), fmt.Errorf("%s %s: %w", name, strings.Join(args, " "), err)
+	}
+	return out.String(), nil
+}
+
+// user is somebody who works in one namespace.
+type user struct {
+	t         *testing.T
+	namespace string
+}
+
+// newUser makes a namespace with a mesh, which goes with the test. Storage is the quickstart's.
+func newUser(t *testing.T, namespace string) *user {
+	t.Helper()
+	u := &user{t, namespace}
+	u.kubectl("create", "namespace", namespace)
+	t.Cleanup(func() {
+		if t.Failed() {
+			u.explain()
+		}
+		// The test's context has ended.
+		if out, err := output(context.Background(), nil, "kubectl", "delete", "namespace", namespace, "--timeout=2m"); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+	})
+	secret := (&user{t, releaseNamespace}).kubectl("get", "secret", "storage-config", "-o", "jsonpath={.data.localMinIO}")
+	u.apply(fmt.Sprintf("{apiVersion: v1, kind: Secret, metadata: {name: storage-config}, data: {localMinIO: %q}}", secret))
+	u.kubectl("label", "namespace", namespace, "modelmesh-enabled=true")
+	return u
+}
+
+// kubectl must succeed; it answers what was printed.
+func (u *user) kubectl(args ...string) string {
+	u.t.Helper()
+	out, err := u.try(args...)
+	if err != nil {
+		u.t.Fatalf("%v\n%s", err, out)
+	}
+	return strings.TrimRight(out, "\n")
+}
+
+// try is kubectl that may fail.
+func (u *user) try(args ...string) (string, error) {
+	return output(u.t.Context(), nil, "kubectl", append([]string{"--namespace", u.namespace}, args...)...)
+}
+
+// apply is `kubectl apply -f -`; flags such as --server-side go along.
+func (u *user) apply(yaml string, flags ...string) string {
+	u.t.Helper()
+	out, err := u.tryApply(yaml, flags...)
+	if err != nil {
+		u.t.Fatalf("%v\n%s\n%s", err, out, yaml)
+	}
+	return out
+}
+
+func (u *user) tryApply(yaml string, flags ...string) (string, error) {
+	return output(u.t.Context(), strings.NewReader(yaml), "kubectl", append([]string{"--namespace", u.namespace, "apply", "-f", "-"}, flags...)...)
+}
+
+// field is one field of an object, by JSONPath without braces, such as ".status.url".
+func (u *user) field(object, path string) string {
+	u.t.Helper()
+	return u.kubectl("get", object, "-o", "jsonpath={"+path+"}")
+}
+
+// eventually waits until the condition holds. When it does not within patience, the test has failed, and false is answered.
+func (u *user) eventually(what string, condition func() bool) bool {
+	u.t.Helper()
+	ctx, cancel := context.WithTimeout(u.t.Context(), patience)
+	defer cancel()
+	again := time.NewTicker(200 * time.Millisecond)
+	defer again.Stop()
+	for !condition() {
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			u.t.Errorf("not within %v: %s", patience, what)
+			return false
+		}
+	}
+	return true
+}
+
+// untilField waits until a field has the value.
+func (u *user) untilField(object, path, want string) {
+	u.t.Helper()
+	got := ""
+	if !u.eventually(fmt.Sprintf("%s of %s is %q", path, object, want), func() bool {
+		out, err := u.try("get", object, "-o", "jsonpath={"+path+"}")
+		got = out
+		return err == nil && out == want
+	}) {
+		u.t.Fatalf("%s of %s is %q", path, object, got)
+	}
+}
+
+// explain logs what a person would look at after a failure.
+func (u *user) explain() {
+	for _, args := range [][]string{
+		{"get", "isvc,predictors,pods,deployments,events", "--namespace", u.namespace},
+		{"logs", "--namespace", releaseNamespace, "deployment/" + controllerService, "--tail=40"},
+		{"logs", "--namespace", u.namespace, "--selector", "modelmesh-service=modelmesh-serving", "--container", "mm", "--tail=40", "--prefix"},
+	} {
+		out, _ := output(context.Background(), nil, "kubectl", args...)
+		u.t.Logf("kubectl %s:\n%s", strings.Join(args, " "), out)
+	}
+}
