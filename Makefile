@@ -145,7 +145,7 @@ lint-protos: tool-buf
 
 .PHONY: test-deps
 test-deps: ## install what tests need: programs, versitygw, grpcurl, MLServer, sample models, shipped policies
-	@$(MAKE) -j2 quickstart-deps tool-grpcurl tool-helm tool-kubernetes policies
+	@$(MAKE) -j2 quickstart-deps tool-grpcurl tool-helm tool-images tool-kubernetes policies
 
 .PHONY: quickstart-deps
 quickstart-deps: build samples tool-versitygw
@@ -193,3 +193,7 @@ cluster-up: cluster-deps images-local ## bring up a real Kubernetes of one node 
 .PHONY: cluster-down
 cluster-down: ## take the test cluster down, and everything that belongs to it
 	@if [ -x bin/tools/cluster ]; then exec bin/tools/cluster down; else echo "no cluster was brought up from here"; fi
+
+.PHONY: e2e
+e2e: cluster-deps images-local tool-helm tool-grpcurl policies build ## do in a real cluster what users do (brings it up, and down again if it was down)
+	@test/e2e/kubernetes/run '$(CLUSTER_IMAGES)'
