@@ -89,6 +89,7 @@ func (m *Machine) modelOf(mo *model, d *decision, c census) placement.Model {
 // there are others; soft says whether that made a difference.
 func (m *Machine) rows(mo *model, d *decision, c census, strict bool) (rows []placement.Host, soft bool) {
 	all := m.step.view.All()
+	rows = make([]placement.Host, 0, len(all))
 	for i := range all {
 		member := &all[i]
 		if !member.Eligible(mo.runtimes()) {

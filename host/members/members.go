@@ -59,6 +59,9 @@ type Figures struct {
 	Rate uint64
 }
 
+// Key is that of the id, by modelid.KeyOf; 0 for a Member that is of no View yet.
+func (m *Member) Key() uint64 { return m.key }
+
 // View is all hosts of the mesh at one moment. It does not change.
 type View struct {
 	hosts []Member // by id
@@ -70,7 +73,9 @@ func NewView(self string, hosts []Member) *View {
 	slices.SortFunc(hosts, func(a, b Member) int { return strings.Compare(a.ID, b.ID) })
 	v := &View{hosts: hosts, self: -1}
 	for i := range hosts {
-		hosts[i].key = uint64(modelid.KeyOf("", hosts[i].ID))
+		if hosts[i].key == 0 { // A Member of an earlier View has it.
+			hosts[i].key = uint64(modelid.KeyOf("", hosts[i].ID))
+		}
 		if hosts[i].ID == self {
 			v.self = i
 		}

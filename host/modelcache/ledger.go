@@ -16,6 +16,8 @@ type Ledger struct {
 	// used, reserved and draining are the sums over residents, over what reservations have got, and over leaving.
 	used, reserved, draining Resources
 	residents, leaving       map[CopyID]*entry
+	// ordered are all of them by id.
+	ordered []*entry
 	// reservations that are not settled, oldest first.
 	reservations []*Reservation
 	// round numbers the calls of candidates, so that an entry can tell whether this round has seen it.
@@ -94,6 +96,7 @@ func (l *Ledger) Unloaded(id CopyID) {
 	}
 	if e, ok := l.leaving[id]; ok {
 		delete(l.leaving, id)
+		l.ordered = slices.DeleteFunc(l.ordered, func(other *entry) bool { return other == e })
 		l.draining = l.draining.Minus(e.size)
 		l.settle()
 	}
@@ -126,6 +129,7 @@ func (l *Ledger) Reset(capacity Resources) {
 	}
 	clear(l.residents)
 	clear(l.leaving)
+	l.ordered = nil
 	l.reservations = nil
 	l.used, l.reserved, l.draining = Resources{}, Resources{}, Resources{}
 	l.capacity = capacity.Positive()
@@ -161,7 +165,10 @@ func (l *Ledger) Stats() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.sums()
-	for _, e := range l.residents {
+	for _, e := range l.ordered {
+		if e.draining {
+			continue
+		}
 		s.InFlight += e.InFlight()
 		if used := e.LastUsed(); s.Oldest.IsZero() || used.Before(s.Oldest) {
 			s.Oldest = used
@@ -209,16 +216,8 @@ func (l *Ledger) Full() bool {
 func (l *Ledger) Snapshot() []CopyInfo {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	entries := make([]*entry, 0, len(l.residents)+len(l.leaving))
-	for _, e := range l.residents {
-		entries = append(entries, e)
-	}
-	for _, e := range l.leaving {
-		entries = append(entries, e)
-	}
-	slices.SortFunc(entries, func(a, b *entry) int { return cmp.Compare(a.id, b.id) })
-	infos := make([]CopyInfo, len(entries))
-	for i, e := range entries {
+	infos := make([]CopyInfo, len(l.ordered))
+	for i, e := range l.ordered {
 		infos[i] = e.info(e.draining)
 	}
 	return infos
@@ -240,6 +239,14 @@ func (l *Ledger) known(id CopyID) bool {
 	_, resident := l.residents[id]
 	_, leaving := l.leaving[id]
 	return resident || leaving || slices.ContainsFunc(l.reservations, func(r *Reservation) bool { return r.id == id })
+}
+
+// enter adds a copy that takes requests.
+func (l *Ledger) enter(e *entry) {
+	l.residents[e.id] = e
+	at, _ := slices.BinarySearchFunc(l.ordered, e.id, func(other *entry, id CopyID) int { return cmp.Compare(other.id, id) })
+	l.ordered = slices.Insert(l.ordered, at, e)
+	l.used = l.used.Plus(e.size)
 }
 
 // leave moves a closed copy from the residents to those whose unload is awaited.

@@ -74,8 +74,7 @@ func (r *Reservation) Commit(now, lastUsed time.Time, keep Keep) (*Copy, error) 
 	c := &Copy{id: r.id, size: r.need, loadedAt: now}
 	c.lastUsed.Store(lastUsed.UnixNano())
 	r.leave()
-	l.residents[c.id] = &entry{Copy: c, keep: keep}
-	l.used = l.used.Plus(c.size)
+	l.enter(&entry{Copy: c, keep: keep})
 	return c, nil
 }
 

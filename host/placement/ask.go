@@ -13,6 +13,8 @@ import (
 // Host is a host as others see it.
 type Host struct {
 	ID string
+	// Key of the ID, for policies that hash; 0 has it computed.
+	Key uint64
 	// Zone is empty for a host that has none.
 	Zone           string
 	Free, Capacity modelcache.Resources
@@ -113,8 +115,11 @@ func (m Model) flags() (flags policyabi.ModelFlag) {
 
 // row is the host without what depends on the others.
 func (h Host) row() policyabi.PlaceRow {
+	if h.Key == 0 {
+		h.Key = uint64(modelid.KeyOf("", h.ID))
+	}
 	row := policyabi.PlaceRow{
-		Name: h.ID, HostKey: uint64(modelid.KeyOf("", h.ID)),
+		Name: h.ID, HostKey: h.Key,
 		FreeMemory: h.Free[modelcache.HostMemory], FreeDevice: h.Free[modelcache.DeviceMemory], FreeSlots: h.Free[modelcache.Slots],
 		CapacityMemory: h.Capacity[modelcache.HostMemory], CapacityDevice: h.Capacity[modelcache.DeviceMemory],
 		CapacitySlots: h.Capacity[modelcache.Slots],

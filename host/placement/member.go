@@ -6,7 +6,7 @@ import "github.com/wasmesh/wasmesh/host/members"
 // ServingRuntimes, most preferred first. What depends on the model itself (Excluded, HasCopy) is the caller's to say.
 func FromMember(m *members.Member, f *members.Figures, runtimes []string) Host {
 	return Host{
-		ID: m.ID, Zone: m.Zone, Free: f.Free, Capacity: f.Capacity, Reclaim: f.Reclaim, Oldest: f.Oldest, Started: m.Started,
+		ID: m.ID, Key: m.Key(), Zone: m.Zone, Free: f.Free, Capacity: f.Capacity, Reclaim: f.Reclaim, Oldest: f.Oldest, Started: m.Started,
 		LoadsQueued: f.LoadsQueued, LoadsRunning: f.LoadsRunning, InFlight: f.InFlight, Copies: f.Copies, Rate: f.Rate,
 		Draining: m.Draining, Warming: m.Warming, Preferred: len(runtimes) > 0 && m.Runtime == runtimes[0],
 	}

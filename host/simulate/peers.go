@@ -32,6 +32,8 @@ type peers struct {
 	log   *residency.Log
 	table *residency.Table
 	view  *members.View
+	// own is what this host last said of itself: its own view has no newer figures than the others'.
+	own members.Member
 	// known are the other hosts that are live here, by index, with what they said last.
 	known []*members.Member
 	// failures of entries that have failed, by model and host.
@@ -67,6 +69,7 @@ func newPeers(h *host) *peers {
 	if _, err := p.table.Replace(h.spec.Name, h.epoch, entries, stamp); err != nil {
 		h.world.broken("%s: %v", h.spec.Name, err)
 	}
+	p.own = p.self()
 	p.rebuild()
 	return p
 }
@@ -128,7 +131,7 @@ func (p *peers) rebuild() {
 	for i, known := range p.known {
 		switch {
 		case i == p.host.index:
-			hosts = append(hosts, p.self())
+			hosts = append(hosts, p.own)
 		case known != nil:
 			hosts = append(hosts, *known)
 		}
@@ -155,12 +158,13 @@ func (p *peers) figuresChanged() {
 
 // publishFigures tells the others of this host if there is anything new.
 func (p *peers) publishFigures() {
-	if saysTheSame(p.self(), *p.view.Self()) {
+	said := p.self()
+	if saysTheSame(said, p.own) {
 		return
 	}
 	p.figuresSent = p.host.world.clock.now
+	p.own = said
 	p.rebuild()
-	said := *p.view.Self()
 	for _, c := range p.followers {
 		c.deliver(true, func() { c.from.peers.hear(c.to, said) })
 	}
