@@ -16,6 +16,8 @@ const (
 	figuresPause = 500 * time.Millisecond
 	// publishPause lets changes of one moment travel together.
 	publishPause = 500 * time.Microsecond
+	// refresh is how often a View is made anew for the figures of others.
+	refresh = 100 * time.Millisecond
 	// beatPause is how often followers are told what they should have by now.
 	beatPause = 500 * time.Millisecond
 	// logged is how many changes a log remembers.
@@ -44,7 +46,9 @@ type peers struct {
 	// pending: a flush is planned.
 	pending, figuresPending bool
 	figuresSent             time.Duration
-	arbiter, draining       bool
+	// stale: figures have come that are not in the View.
+	stale             bool
+	arbiter, draining bool
 }
 
 type failed struct {
@@ -136,6 +140,7 @@ func (p *peers) rebuild() {
 			hosts = append(hosts, *known)
 		}
 	}
+	p.stale = false
 	p.view = members.NewView(p.host.spec.Name, hosts)
 	if p.host.mesh != nil {
 		p.host.mesh.viewChanged()
@@ -179,10 +184,27 @@ func saysTheSame(a, b members.Member) bool {
 
 // hear takes in what another host says of itself.
 func (p *peers) hear(other *host, said members.Member) {
-	if known := p.known[other.index]; known != nil && known.Epoch == said.Epoch {
-		p.known[other.index] = &said
-		p.rebuild()
+	known := p.known[other.index]
+	if known == nil || known.Epoch != said.Epoch {
+		return
 	}
+	p.known[other.index] = &said
+	switch h := p.host; {
+	case flagsDiffer(*known, said):
+		p.rebuild()
+	case !p.stale:
+		p.stale = true
+		h.plan(refresh-(h.world.clock.now-h.started)%refresh, func() {
+			if p.stale {
+				p.rebuild()
+			}
+		})
+	}
+}
+
+// flagsDiffer: more than numbers has changed.
+func flagsDiffer(a, b members.Member) bool {
+	return a.Draining != b.Draining || a.Warming != b.Warming || a.Arbiter != b.Arbiter || a.RuntimeReady != b.RuntimeReady
 }
 
 // publish takes in what has become of a model here.
