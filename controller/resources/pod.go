@@ -15,7 +15,7 @@ import (
 // flight. The hosts are told the first two.
 const (
 	handoverTimeout = 2 * time.Minute
-	drainGrace      = 15 * time.Second
+	drainGrace      = 40 * time.Second
 	finishTime      = 30 * time.Second
 )
 

@@ -57,12 +57,28 @@ func withBorn(ctx context.Context, now time.Time) context.Context {
 	return context.WithValue(ctx, bornKey{}, now)
 }
 
+// drainingConnectionAge is how long a connection lasts that was opened while the server drains: its client has nobody else
+// yet, and will look again. Were it closed with each answer, grpc-go would fail requests, which it sends anew only once if
+// they find their connection going.
+const drainingConnectionAge = 5 * time.Second
+
 // retireConnection has the connection closed gracefully (GOAWAY) with this answer if it is time.
 func (s *Server) retireConnection(w http.ResponseWriter, r *http.Request) {
 	born, _ := r.Context().Value(bornKey{}).(time.Time)
-	if s.draining.Load() || s.config.MaxConnectionAge > 0 && time.Since(born) > s.config.MaxConnectionAge {
+	if s.retired(born, time.Now()) {
 		w.Header().Set("Connection", "close")
 	}
+}
+
+// retired answers whether a connection that was opened then has had its time.
+func (s *Server) retired(born, now time.Time) bool {
+	if most := s.config.MaxConnectionAge; most > 0 && now.Sub(born) > most {
+		return true
+	}
+	if since := s.drainingSince.Load(); since != nil {
+		return born.Before(*since) || now.Sub(born) > drainingConnectionAge
+	}
+	return false
 }
 
 func (s *Server) handleGRPC(w http.ResponseWriter, r *http.Request) {

@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -158,6 +159,46 @@ func TestOldConnectionsAreClosedWithoutAFailedRequest(t *testing.T) {
 		}
 	}
 	t.Errorf("%d requests went over %d connections", most, len(connections))
+}
+
+// A client that has nobody else comes back at once to a server that drains: not with every request.
+func TestConnectionsWhileDraining(t *testing.T) {
+	target, _ := (&runtimeServer{}).start(t)
+	m := newMesh(t, Config{}, target)
+	var connections []string
+	ask := func() {
+		t.Helper()
+		var p peer.Peer
+		if _, err := m.infer.ModelInfer(t.Context(), &inference.ModelInferRequest{ModelName: "digits"}, grpc.Peer(&p)); err != nil {
+			t.Fatal(err)
+		}
+		if last := p.LocalAddr.String(); !slices.Contains(connections, last) {
+			connections = append(connections, last)
+		}
+	}
+	ask()
+	m.Drain()
+	// Until the client has been told, and has opened another.
+	for range 10_000 {
+		if ask(); len(connections) > 1 {
+			break
+		}
+	}
+	for range 100 {
+		ask()
+	}
+	if len(connections) != 2 {
+		t.Errorf("requests went over the connections %v, want one before and one after", connections)
+	}
+	since := *m.drainingSince.Load()
+	for _, c := range []struct {
+		born, now time.Duration
+		want      bool
+	}{{-time.Second, 0, true}, {time.Second, time.Second, false}, {time.Second, time.Second + drainingConnectionAge + 1, true}} {
+		if got := m.retired(since.Add(c.born), since.Add(c.now)); got != c.want {
+			t.Errorf("born %v and %v after: retired %v, want %v", c.born, c.now, got, c.want)
+		}
+	}
 }
 
 func TestMetrics(t *testing.T) {

@@ -83,8 +83,9 @@ type Server struct {
 	service    context.Context
 	endService context.CancelFunc
 
-	draining atomic.Bool
-	drained  chan struct{}
+	// drainingSince is nil while the server does not drain; drained is closed after it was set.
+	drainingSince atomic.Pointer[time.Time]
+	drained       chan struct{}
 	// turningAway: what peers pass on is not taken any more.
 	turningAway atomic.Bool
 	// handlers and proxied count the requests to models that are being handled: those of clients, and of peers.
@@ -127,7 +128,7 @@ func New(config Config, deps Deps) *Server {
 }
 
 // Ready reports whether clients should be sent here.
-func (s *Server) Ready() bool { return s.catalog.Ready() && !s.draining.Load() }
+func (s *Server) Ready() bool { return s.catalog.Ready() && s.drainingSince.Load() == nil }
 
 // GRPCProtocols and RESTProtocols are what the listeners speak, in ALPN's spelling, for those that are TLS: they must be
 // crypto/tls's own.
@@ -149,10 +150,10 @@ func serve(server *http.Server, listener net.Listener) error {
 	return nil
 }
 
-// Drain makes the server not ready, and has every connection closed gracefully with the next answer on it. Requests
-// are still served.
+// Drain makes the server not ready, and has every connection closed gracefully with the next answer on it; those that are
+// opened after it, when they are drainingConnectionAge old. Requests are still served.
 func (s *Server) Drain() {
-	if s.draining.CompareAndSwap(false, true) {
+	if now := time.Now(); s.drainingSince.CompareAndSwap(nil, &now) {
 		close(s.drained)
 	}
 }

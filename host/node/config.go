@@ -109,8 +109,9 @@ const (
 	DefaultDrainTimeout = 5 * time.Second
 	// DefaultMaxConnectionAge has clients of a headless Service find new hosts within minutes.
 	DefaultMaxConnectionAge = 5 * time.Minute
-	// DefaultDrainGrace is time enough for endpoints to change and for clients to resolve the service again.
-	DefaultDrainGrace = 15 * time.Second
+	// DefaultDrainGrace is time enough for endpoints to change and for clients to resolve the service again: grpc-go does so
+	// once in 30 s at most (MinResolutionInterval of its dns resolver), and may have done it just before they changed.
+	DefaultDrainGrace = 40 * time.Second
 	// DefaultMesh is the name of a mesh that needs none.
 	DefaultMesh = "wasmesh"
 )

@@ -14,6 +14,8 @@ const (
 	// them closes: what they send meanwhile is sent elsewhere, instead of breaking with its connection.
 	leaveTimeout = time.Second
 	leavePause   = 500 * time.Millisecond
+	// wantedAgain is how often a host that only waits for clients looks whether there is anything left to ask it for.
+	wantedAgain = 100 * time.Millisecond
 )
 
 // running are the parts at work.
@@ -106,10 +108,7 @@ func (n *node) handOver(ctx context.Context, r *running, timeout time.Duration) 
 		n.logger.Info("not ready any more; serving on while clients find other hosts", "for", n.config.DrainGrace)
 		n.server.Drain()
 		n.mesh.Closing()
-		select {
-		case <-time.After(n.config.DrainGrace):
-		case <-ctx.Done():
-		}
+		n.grace(ctx)
 	}()
 	select {
 	case <-done:
@@ -118,6 +117,38 @@ func (n *node) handOver(ctx context.Context, r *running, timeout time.Duration) 
 		<-done
 	}
 	return failure
+}
+
+// grace returns when clients have had the time to find other hosts, or have nothing to look for: a mesh without any name
+// to ask for is one that is taken down, such as with its namespace, whose end waits for its pods.
+func (n *node) grace(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, n.config.DrainGrace)
+	defer cancel()
+	again := time.NewTicker(wantedAgain)
+	defer again.Stop()
+	for n.named() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-again.C:
+		}
+	}
+	n.logger.Info("nothing is declared in this mesh any more: nobody is waited for")
+}
+
+// named reports whether there is a name that a request can ask for, as far as this host has been told.
+func (n *node) named() bool {
+	table := n.client.Table()
+	if !table.Complete() {
+		return true
+	}
+	for range table.Aliases {
+		return true
+	}
+	for range table.Models {
+		return true
+	}
+	return false
 }
 
 // stop ends all parts.

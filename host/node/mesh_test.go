@@ -239,6 +239,27 @@ func TestADrainedHostLosesNoRequest(t *testing.T) {
 	}
 }
 
+// While a name is declared clients have the grace to find other hosts; when the last has gone, nobody is waited for.
+func TestAMeshThatIsTakenDownIsNotWaitedFor(t *testing.T) {
+	r := newRig(t)
+	r.model("m", fake.Artifact{SizeBytes: 1 << 20})
+	h := r.start("r-0", func(c *Config) { c.DrainGrace = time.Hour })
+	r.must(h, "m")
+	h.stop()
+	r.eventually("the host is closing", func() bool { return !h.node.server.Ready() })
+	r.must(h, "m")
+	select {
+	case <-h.ended:
+		t.Fatal("the host has ended while somebody may ask it")
+	default:
+	}
+	r.controller.remove("model/default/m__isvc-0123456789", "alias/default/m")
+	<-h.ended
+	if h.err != nil {
+		t.Error(h.err)
+	}
+}
+
 // All hosts are replaced in turn, by signals, and no request fails.
 func TestARollingRestartLosesNoRequest(t *testing.T) {
 	r := newRig(t)

@@ -440,6 +440,21 @@ func (c *controller) set(rows ...*syncv1.Row) {
 	}
 }
 
+// remove withdraws rows.
+func (c *controller) remove(keys ...string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sequence++
+	for _, key := range keys {
+		delete(c.rows, key)
+	}
+	for _, h := range c.streams {
+		_ = h.stream.Send(&syncv1.ConnectResponse{Message: &syncv1.ConnectResponse_Update{Update: &syncv1.Update{
+			Version: &syncv1.Version{Term: 1, Sequence: c.sequence}, RemovedKeys: keys, Complete: true,
+		}}})
+	}
+}
+
 // drain has a host leave.
 func (c *controller) drain(host string) {
 	c.mu.Lock()

@@ -151,12 +151,12 @@ func (s *Set) steer(of policyabi.Hook) {
 	if active == nil {
 		h.Deactivate()
 		s.metrics.Decides(of, h.BuiltIn(), builtInGeneration)
-		s.config.Logger.Info("the built-in policy decides", "hook", of, "policy", h.BuiltIn())
+		s.config.Logger.Info("the built-in policy decides", "hook", of.String(), "policy", h.BuiltIn())
 		return
 	}
 	h.Activate(active)
 	s.metrics.Decides(of, active.Meta().GetPolicy(), active.Meta().GetId())
-	s.config.Logger.Info("policy decides", "hook", of, "policy", active.Meta().GetPolicy(), "generation", active.Meta().GetId())
+	s.config.Logger.Info("policy decides", "hook", of.String(), "policy", active.Meta().GetPolicy(), "generation", active.Meta().GetId())
 }
 
 // next answers what to prepare now, or how long to wait for what may be tried again.

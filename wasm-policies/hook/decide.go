@@ -135,7 +135,7 @@ func (h *Hook) decide(q question) Result {
 	}})
 	if d.outcome != syncv1.DecisionOutcome_DECISION_OUTCOME_ANSWERED {
 		if err := q.accept(h.fallBack(s.bytes, &d)); err != nil && q.rows > 0 {
-			h.config.Logger.Error("the built-in policy broke a rule of the ABI", "hook", h.config.Hook, "error", err)
+			h.config.Logger.Error("the built-in policy broke a rule of the ABI", "hook", h.config.Hook.String(), "error", err)
 		}
 	}
 	h.followUp(s, d, generation)
@@ -148,7 +148,7 @@ func (h *Hook) decide(q question) Result {
 func (h *Hook) fallBack(request []byte, d *decided) []byte {
 	answer, err := h.config.BuiltIn.Decide(request)
 	if err != nil {
-		h.config.Logger.Error("the built-in policy cannot read a request", "hook", h.config.Hook, "error", err)
+		h.config.Logger.Error("the built-in policy cannot read a request", "hook", h.config.Hook.String(), "error", err)
 	}
 	d.answer = len(answer)
 	return answer
@@ -198,7 +198,7 @@ func (h *Hook) judge(g *Generation, r reply, probe bool) {
 	default:
 		if g.breaker.failed(now, probe) {
 			h.config.Logger.Warn("policy is degraded: the built-in policy decides until it has rested",
-				"hook", h.config.Hook, "policy", g.meta.GetPolicy(), "generation", g.meta.GetId(), "error", r.err)
+				"hook", h.config.Hook.String(), "policy", g.meta.GetPolicy(), "generation", g.meta.GetId(), "error", r.err)
 			h.config.Changed()
 		}
 	}

@@ -114,7 +114,7 @@ func (h *Hook) lookAgain(j job) {
 	j.tally.blame(fmt.Sprintf("it is not a pure function: decision %d came out otherwise when it was asked again", j.id))
 	if j.tally.impure.Add(1) == 1 {
 		h.config.Logger.Warn("policy is not a pure function: a decision came out otherwise when it was asked again",
-			"hook", h.config.Hook, "policy", j.generation.GetPolicy(), "generation", j.generation.GetId(), "decision", j.id)
+			"hook", h.config.Hook.String(), "policy", j.generation.GetPolicy(), "generation", j.generation.GetId(), "decision", j.id)
 	}
 }
 
@@ -144,7 +144,7 @@ func (h *Hook) compare(j job) {
 	}
 	text, err := Differ(h.config.Hook, request, live, answer)
 	if err != nil {
-		h.config.Logger.Error("compare a shadow's answer", "hook", h.config.Hook, "error", err)
+		h.config.Logger.Error("compare a shadow's answer", "hook", h.config.Hook.String(), "error", err)
 		return
 	}
 	g.tally.compared.Add(1)
