@@ -23,6 +23,7 @@ import (
 	"github.com/wasmesh/wasmesh/controller/config"
 	"github.com/wasmesh/wasmesh/controller/events"
 	"github.com/wasmesh/wasmesh/controller/identity"
+	"github.com/wasmesh/wasmesh/controller/servingruntime"
 	"github.com/wasmesh/wasmesh/controller/source/kubernetes"
 )
 
@@ -91,6 +92,7 @@ type assembly struct {
 	recorder *events.Recorder
 	identity *identity.Authority
 	seat     *seat
+	sleep    *servingruntime.Sleep
 }
 
 func assemble(ctx context.Context, c Config) (*assembly, error) {
@@ -107,7 +109,7 @@ func assemble(ctx context.Context, c Config) (*assembly, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &assembly{config: c, live: live, seat: newSeat()}
+	a := &assembly{config: c, live: live, seat: newSeat(), sleep: servingruntime.NewSleep()}
 	if a.manager, err = newManager(c, scheme, settings); err != nil {
 		return nil, err
 	}

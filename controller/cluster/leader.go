@@ -42,6 +42,9 @@ func (l *leader) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := l.sleep.Restore(ctx, l.manager.GetCache(), l.source.Meshes(), l.source.Config().ScaleToZero.OnIdle); err != nil {
+		return err
+	}
 	mesh := syncserver.New(syncserver.Config{Term: term, Known: known, Register: l.identity.Register, Logger: l.config.Logger})
 	policing, err := l.openPolicies(ctx, state, mesh, term)
 	if err != nil {
@@ -50,7 +53,7 @@ func (l *leader) Start(ctx context.Context) error {
 	defer policing.close()
 	loop := reconcile.New(reconcile.Config{
 		Source: l.source, Mesh: mesh, Policies: policing.runner, Restored: restored, Recorder: l.recorder, Logger: l.config.Logger,
-		Store: newMemory(l.assembly),
+		Store: newMemory(l.assembly), Sleep: l.sleep,
 	})
 	ends, err := l.listen()
 	if err != nil {

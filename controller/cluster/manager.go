@@ -87,7 +87,8 @@ func (a *assembly) setUp(kinds kubernetes.Kinds) error {
 		m.Add(&leader{assembly: a}),
 		policystatus.SetUp(m, policystatus.Deps{Decisions: a.seat, Logger: c.Logger}),
 		servingruntime.SetUp(m, servingruntime.Deps{
-			Decisions: a.seat, Mesh: a.seat, Events: a.recorder, Config: a.source.Config, Meshes: a.source.Meshes, Logger: c.Logger,
+			Decisions: a.seat, Mesh: a.seat, Events: a.recorder, Sleep: a.sleep,
+			Config: a.source.Config, Meshes: a.source.Meshes, Logger: c.Logger,
 			ControllerNamespace: c.Namespace, ControllerDeployment: c.Deployment, NamespaceScope: c.NamespaceScope,
 			ControllerAddress: fmt.Sprintf("dns:///wasmesh-controller.%s.svc:%s", c.Namespace, port), HostImage: c.HostImage,
 		}),

@@ -12,8 +12,8 @@ import (
 
 // wish reads the object's annotations. The last good values are those of the active model, which is durable.
 func (a *alias) wish(annotations map[string]string, in Input) {
-	remembered := a.remembered(in)
-	last := resolve.Wishes{Knobs: remembered.GetKnobs(), SizeBytes: remembered.GetSizeHint().GetHostMemoryBytes()}
+	a.active, a.memory = in.Active[a.key], a.remembered(in)
+	last := resolve.Wishes{Knobs: a.memory.GetKnobs(), SizeBytes: a.memory.GetSizeHint().GetHostMemoryBytes()}
 	a.wishes, a.annotationFaults = resolve.ReadWishes(annotations, last)
 	if a.spec != nil {
 		a.spec.Wishes = a.wishes

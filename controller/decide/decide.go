@@ -18,11 +18,14 @@ import (
 	"github.com/wasmesh/wasmesh/sdk/apis/serving/v1beta1"
 )
 
-// Decide answers what should be. It is called on every change of an object or report, and keeps nothing.
+// Decide answers what should be. It is called on every change of an object or report, and keeps nothing but what it answers
+// as Output.Memo.
 func Decide(in Input) Output {
-	d := &decision{in: in, world: newWorld(in)}
+	all := gather(in)
+	d := &decision{in: in, world: newWorld(in, all)}
+	d.memo = d.newMemo()
 	d.out = Output{
-		Active:            map[Key]*syncv1.Model{},
+		Active:            make(map[Key]*syncv1.Model, len(all)),
 		Refused:           map[Key]string{},
 		Changing:          map[Key]bool{},
 		Faults:            d.world.faults,
@@ -32,12 +35,11 @@ func Decide(in Input) Output {
 		Predictors:        map[Key]v1alpha1.PredictorStatus{},
 		Events:            faultEvents(in.Faults, d.world.faults),
 	}
-	all := gather(in)
 	for _, a := range all {
 		d.decide(a)
 	}
 	d.annotationEvents(all)
-	sortRows(d.out.Rows)
+	d.out.Rows, d.out.Memo = sortedRows(d.aliases, d.models), d.memo
 	d.out.Runtimes, d.out.Waited = d.world.plans(), d.world.waited()
 	return d.out
 }
@@ -47,12 +49,20 @@ type decision struct {
 	in    Input
 	world *world
 	out   Output
+	// memo becomes Output.Memo, aliases and models Output.Rows.
+	memo            *Memo
+	aliases, models []*syncv1.Row
 	statusScratch
 }
 
 // decide does everything that follows from one object.
 func (d *decision) decide(a *alias) {
 	ns := d.world.namespaces[a.key.Namespace]
+	if s := d.steady(ns, a); s != nil {
+		d.repeat(ns, a, s)
+		return
+	}
+	extent := d.extent()
 	c := d.change(ns, a)
 	d.publish(ns, a, c)
 	if len(a.annotationFaults) > 0 {
@@ -66,6 +76,7 @@ func (d *decision) decide(a *alias) {
 		d.out.Events = append(d.out.Events, transitionEvents(a.key, step{a.before, after, c})...)
 		d.write(a, after)
 	}
+	d.keep(ns, a, c, d.extent() == extent)
 }
 
 // publish puts the object's rows into the catalog, and what must outlive the controller beside it.
@@ -73,7 +84,7 @@ func (d *decision) publish(ns *namespace, a *alias, c change) {
 	if a.homeless {
 		return
 	}
-	d.out.Rows = append(d.out.Rows, aliasRow(a, c))
+	d.aliases = append(d.aliases, aliasRow(a, c))
 	if c.active == nil {
 		return
 	}
@@ -84,10 +95,10 @@ func (d *decision) publish(ns *namespace, a *alias, c change) {
 	if c.refused != "" {
 		d.out.Refused[a.key] = c.refused
 	}
-	d.out.Rows = append(d.out.Rows, modelRow(c.active.model))
+	d.models = append(d.models, modelRow(c.active.model))
 	ns.need(c.active.model)
 	if c.target != nil {
-		d.out.Rows = append(d.out.Rows, modelRow(c.target.model))
+		d.models = append(d.models, modelRow(c.target.model))
 		ns.need(c.target.model)
 	}
 }

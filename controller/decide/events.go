@@ -68,7 +68,11 @@ func loadedEvent(s step) (Event, bool) {
 	return normal(EventLoaded, "Model %s is loaded", s.change.active.model.Id), true
 }
 
+// unloadedEvent: that all models of a runtime go with its pods is told of the runtime.
 func unloadedEvent(s step) (Event, bool) {
+	if s.change.active != nil && s.change.active.evidence.asleep {
+		return Event{}, false
+	}
 	if s.after.active != v1beta1.Standby || s.before.active != v1beta1.Loaded || s.change.switchedFrom != "" {
 		return Event{}, false
 	}

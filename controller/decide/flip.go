@@ -58,7 +58,7 @@ func (d *decision) change(ns *namespace, a *alias) change {
 	if a.homeless {
 		return change{transition: v1beta1.InvalidSpec}
 	}
-	remembered := a.remembered(d.in)
+	remembered := a.memory
 	if a.spec == nil {
 		if remembered == nil {
 			return change{transition: v1beta1.InvalidSpec}
@@ -72,6 +72,7 @@ func (d *decision) change(ns *namespace, a *alias) change {
 			target.model, target.durable = remembered, remembered
 		}
 		d.examine(ns, target, a.before.active)
+		target.remember(a.before)
 		return change{transition: v1beta1.UpToDate, active: target}
 	}
 	return d.replace(ns, a, d.activeOf(ns, a, remembered), target)
@@ -155,6 +156,7 @@ func (d *decision) activeOf(ns *namespace, a *alias, remembered *syncv1.Model) *
 		c.unsupported = &resolve.Reason{Code: v1beta1.NoSupportingRuntime, Message: messageRuntimesGone}
 	}
 	d.examine(ns, c, a.before.active)
+	c.remember(a.before)
 	return c
 }
 
@@ -170,6 +172,14 @@ func withRuntimes(m *syncv1.Model, names []string) *syncv1.Model {
 func (d *decision) examine(ns *namespace, c *candidate, previous v1beta1.ModelState) {
 	c.evidence = d.evidence(ns, c)
 	c.evidence.previous = previous
+}
+
+// remember has a model that failed stay failed while its runtime sleeps: nothing has tried it since.
+func (c *candidate) remember(before standing) {
+	known := before.failureOf(c.model.Id)
+	if c.evidence.asleep && before.active == v1beta1.FailedToLoad && known != nil && known.Reason == v1beta1.ModelLoadFailed {
+		c.evidence.refused, c.evidence.known = true, known
+	}
 }
 
 // examineTarget gathers what is known of a model that is to replace another.
@@ -201,6 +211,10 @@ func (d *decision) evidence(ns *namespace, c *candidate) evidence {
 				e.complaint = h.RuntimeMessage
 			}
 		}
+	}
+	if len(e.ready) == 0 && ns.sleeps(c.model) {
+		e.asleep, e.ready = true, ns.gateways
+		e.connected += len(ns.gateways)
 	}
 	return e
 }

@@ -20,7 +20,8 @@ import (
 // messageNameTaken is ModelMesh's, for either kind.
 const messageNameTaken = "Predictor already exists with the same name from a different source"
 
-// alias is an InferenceService or Predictor in the one form that all rules use.
+// alias is an InferenceService or Predictor in the one form that all rules use. It never changes once it is resolved: the
+// next decision may use it as well.
 type alias struct {
 	key   Key
 	owner modelid.Source
@@ -33,6 +34,15 @@ type alias struct {
 	annotationFaults []string
 	// homeless: the name cannot be, or is another object's, so there is no row for this one. fault says why.
 	homeless bool
+	// memory is what remembered answered. answers is the claim of that model to its key, and wants that of the spec's.
+	memory         *syncv1.Model
+	answers, wants claim
+	// active is what Input.Active had when the object was resolved, and steady what was decided; nil when that has to be done
+	// anew.
+	active *syncv1.Model
+	steady *steady
+	// alone is the object as it was before it was refused for another's sake; nil when it was not.
+	alone *alias
 	// before is what the object's present status says.
 	before standing
 	// One of the two is set.
@@ -42,30 +52,30 @@ type alias struct {
 
 // gather answers the objects that are ours, resolved, sorted by key. Of two with one key the first counts.
 func gather(in Input) []*alias {
-	var all []*alias
+	all := make([]*alias, 0, len(in.Objects.InferenceServices)+len(in.Objects.Predictors))
 	for _, isvc := range in.Objects.InferenceServices {
-		if isvc != nil && resolve.IsModelMesh(isvc) {
-			a := ofInferenceService(isvc)
-			a.wish(isvc.Annotations, in)
+		if a := in.Memo.inferenceService(isvc, in); a != nil {
 			all = append(all, a)
+		} else if isvc != nil && resolve.IsModelMesh(isvc) {
+			all = append(all, ofInferenceService(isvc, in))
 		}
 	}
 	for _, p := range in.Objects.Predictors {
-		if p != nil {
-			a := ofPredictor(p)
-			a.wish(p.Annotations, in)
+		if a := in.Memo.predictor(p, in); a != nil {
 			all = append(all, a)
+		} else if p != nil {
+			all = append(all, ofPredictor(p, in))
 		}
 	}
 	slices.SortStableFunc(all, func(a, b *alias) int { return compareKeys(a.key, b.key) })
 	all = slices.CompactFunc(all, func(a, b *alias) bool { return a.key == b.key })
 	refuseNames(all)
-	refuseTaken(all, in)
-	refuseCollisions(all, in, modelid.KeyOf)
+	refuseTaken(all)
+	refuseCollisions(all, claim.keyOf)
 	return all
 }
 
-func ofInferenceService(isvc *v1beta1.InferenceService) *alias {
+func ofInferenceService(isvc *v1beta1.InferenceService, in Input) *alias {
 	a := &alias{
 		key:              Key{Namespace: isvc.Namespace, Kind: v1beta1.Kind, Name: isvc.Name},
 		owner:            modelid.InferenceService,
@@ -74,10 +84,12 @@ func ofInferenceService(isvc *v1beta1.InferenceService) *alias {
 	}
 	spec, err := resolve.FromInferenceService(isvc)
 	a.resolved(spec, err)
+	a.wish(isvc.Annotations, in)
+	a.claim()
 	return a
 }
 
-func ofPredictor(p *v1alpha1.Predictor) *alias {
+func ofPredictor(p *v1alpha1.Predictor, in Input) *alias {
 	a := &alias{
 		key:       Key{Namespace: p.Namespace, Kind: v1alpha1.KindPredictor, Name: p.Name},
 		owner:     modelid.Predictor,
@@ -86,6 +98,8 @@ func ofPredictor(p *v1alpha1.Predictor) *alias {
 	}
 	spec, err := resolve.FromPredictor(p)
 	a.resolved(spec, err)
+	a.wish(p.Annotations, in)
+	a.claim()
 	return a
 }
 
@@ -118,18 +132,27 @@ func (a *alias) remembered(in Input) *syncv1.Model {
 	return m
 }
 
-// refuse takes the object out of the catalog.
-func (a *alias) refuse(message string) {
-	a.spec, a.homeless = nil, true
-	a.fault = &resolve.Reason{Code: v1beta1.InvalidPredictorSpec, Message: message}
+// refused answers the object without what it asks for.
+func (a *alias) refused(message string) *alias {
+	r := *a
+	r.alone, r.spec, r.steady = cmp.Or(a.alone, a), nil, nil
+	r.fault = &resolve.Reason{Code: v1beta1.InvalidPredictorSpec, Message: message}
+	return &r
+}
+
+// banished answers the object as one that has no place in the catalog.
+func (a *alias) banished(message string) *alias {
+	r := a.refused(message)
+	r.homeless = true
+	return r
 }
 
 // refuseNames refuses what could not be told from another object in the key of a row. No API server lets such a name in.
 func refuseNames(all []*alias) {
-	for _, a := range all {
+	for i, a := range all {
 		for _, part := range []string{a.key.Namespace, a.key.Name} {
 			if part == "" || strings.Contains(part, "/") || !utf8.ValidString(part) {
-				a.refuse("metadata.namespace and metadata.name must be given, in UTF-8 and without \"/\"")
+				all[i] = a.banished("metadata.namespace and metadata.name must be given, in UTF-8 and without \"/\"")
 			}
 		}
 	}
@@ -137,55 +160,69 @@ func refuseNames(all []*alias) {
 
 // refuseTaken settles whom a name belongs to when an InferenceService and a Predictor both have it: to the one that
 // already answers under it, otherwise to the one that can, otherwise to the InferenceService. So nobody can take the
-// name from a model in use.
-func refuseTaken(all []*alias, in Input) {
-	services := map[Key]*alias{}
-	for _, a := range all {
-		if a.inferenceService != nil {
-			services[Key{Namespace: a.key.Namespace, Name: a.key.Name}] = a
-		}
-	}
-	for _, p := range all {
-		isvc := services[Key{Namespace: p.key.Namespace, Name: p.key.Name}]
-		if p.predictor == nil || isvc == nil {
+// name from a model in use. Of all objects, which are sorted, the two stand side by side.
+func refuseTaken(all []*alias) {
+	for i := 1; i < len(all); i++ {
+		isvc, p := all[i-1], all[i]
+		if isvc.inferenceService == nil || p.predictor == nil ||
+			isvc.key.Name != p.key.Name || isvc.key.Namespace != p.key.Namespace {
 			continue
 		}
-		taken := p.remembered(in) != nil || p.spec != nil && isvc.spec == nil
-		if taken && isvc.remembered(in) == nil {
-			isvc.refuse(messageNameTaken)
+		taken := p.memory != nil || p.spec != nil && isvc.spec == nil
+		if taken && isvc.memory == nil {
+			all[i-1] = isvc.banished(messageNameTaken)
 		} else {
-			p.refuse(messageNameTaken)
+			all[i] = p.banished(messageNameTaken)
 		}
+	}
+}
+
+// claim is that of a model to its Key. Without a row there is none.
+type claim struct {
+	id, row string
+	key     modelid.Key
+}
+
+func (c claim) keyOf() modelid.Key { return c.key }
+
+func claimOf(namespace, id string) claim {
+	return claim{id: id, row: ModelRowKey(namespace, id), key: modelid.KeyOf(namespace, id)}
+}
+
+// claim works the object's out.
+func (a *alias) claim() {
+	if a.memory != nil {
+		a.answers = claimOf(a.key.Namespace, a.memory.Id)
+	}
+	if a.spec != nil {
+		a.wants = claimOf(a.key.Namespace, a.spec.ID.String())
 	}
 }
 
 // refuseCollisions refuses a spec whose model has the Key of another: everything that is small (residency, gossip, rows of
 // policies) knows models by their Key alone and would take one for the other. A model that answers goes first, then the
 // first object; what has been answering for the refused one stays.
-func refuseCollisions(all []*alias, in Input, keyOf func(namespace, id string) modelid.Key) {
+func refuseCollisions(all []*alias, keyOf func(claim) modelid.Key) {
 	owners := make(map[modelid.Key]string, len(all))
-	claim := func(namespace, id string) (owner string, granted bool) {
-		key, row := keyOf(namespace, id), ModelRowKey(namespace, id)
-		if owner, taken := owners[key]; taken {
-			return owner, owner == row
-		}
-		owners[key] = row
-		return row, true
-	}
 	for _, a := range all {
-		if m := a.remembered(in); m != nil && !a.homeless {
-			claim(m.Namespace, m.Id)
+		if a.memory == nil || a.homeless {
+			continue
+		}
+		if key := keyOf(a.answers); owners[key] == "" {
+			owners[key] = a.answers.row
 		}
 	}
-	for _, a := range all {
+	for i, a := range all {
 		if a.spec == nil {
 			continue
 		}
-		id := a.spec.ID.String()
-		if owner, granted := claim(a.key.Namespace, id); !granted {
-			a.spec = nil
-			a.fault = &resolve.Reason{Code: v1beta1.InvalidPredictorSpec, Message: fmt.Sprintf(
-				"The key of model %s collides with that of %s: rename one of the two", id, owner)}
+		key := keyOf(a.wants)
+		switch owner := owners[key]; owner {
+		case a.wants.row:
+		case "":
+			owners[key] = a.wants.row
+		default:
+			all[i] = a.refused(fmt.Sprintf("The key of model %s collides with that of %s: rename one of the two", a.wants.id, owner))
 		}
 	}
 }

@@ -143,13 +143,13 @@ func TestNamesThatNoRowCanHave(t *testing.T) {
 // TestKeyCollision: tables and gossip know a model by its Key alone, so of two models with one Key only one may be. It
 // is the one that answers already; otherwise the first.
 func TestKeyCollision(t *testing.T) {
-	oneForAll := func(string, string) modelid.Key { return 7 }
+	oneForAll := func(claim) modelid.Key { return 7 }
 	s := newScript(t, mlserver(tutorialRuntime, "sklearn"), sklearn("b", "sklearn/b"))
 	s.decide() // b answers.
 	s.declare(sklearn("a", "sklearn/a"))
 	s.declare(sklearn("c", "sklearn/c"))
 	all := gather(s.in)
-	refuseCollisions(all, s.in, oneForAll)
+	refuseCollisions(all, oneForAll)
 	for _, a := range all {
 		refused := a.fault != nil && a.fault.Code == v1beta1.InvalidPredictorSpec && a.spec == nil && !a.homeless
 		if refused != (a.key.Name != "b") {
@@ -166,11 +166,11 @@ func TestKeyCollision(t *testing.T) {
 	s.declare(sklearn("a", "sklearn/edited"))
 	edited := gather(s.in)[0].spec.ID.String()
 	all = gather(s.in)
-	refuseCollisions(all, s.in, func(namespace, id string) modelid.Key {
-		if strings.HasPrefix(id, "b__") || id == edited {
+	refuseCollisions(all, func(c claim) modelid.Key {
+		if strings.HasPrefix(c.id, "b__") || c.id == edited {
 			return 7
 		}
-		return modelid.KeyOf(namespace, id)
+		return c.key
 	})
 	if all[0].fault == nil || all[1].fault != nil {
 		t.Errorf("faults %v, %v", all[0].fault, all[1].fault)

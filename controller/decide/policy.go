@@ -26,13 +26,19 @@ type statusScratch struct {
 // reads, not where requests go.
 func (d *decision) standard(ns *namespace, a *alias, c *candidate) {
 	d.context(ns, a, v1beta1.UpToDate)
-	d.request.Rows = append(d.request.Rows, c.row())
+	d.tell(c)
 	answer := d.builtIn()
 	if c.evidence.target {
 		c.reading = c.evidence.read(answer.TargetState, answer.TargetFailure)
 	} else {
 		c.reading = c.evidence.read(answer.ActiveState, answer.ActiveFailure)
 	}
+}
+
+// tell adds what is known of a model to the request.
+func (d *decision) tell(c *candidate) {
+	d.request.Rows = append(d.request.Rows, c.row())
+	d.request.Context.HostsConnected = max(d.request.Context.HostsConnected, uint32(c.evidence.connected))
 }
 
 // builtIn has the built-in policy answer the request.
@@ -68,7 +74,7 @@ func (d *decision) judge(ns *namespace, a *alias, c change) verdict {
 	d.context(ns, a, c.transition)
 	for _, model := range []*candidate{c.active, c.target} {
 		if model != nil {
-			d.request.Rows = append(d.request.Rows, model.row())
+			d.tell(model)
 		}
 	}
 	answer := d.answer(c)

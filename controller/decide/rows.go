@@ -31,6 +31,11 @@ func aliasRow(a *alias, c change) *syncv1.Row {
 	return &syncv1.Row{Key: AliasRowKey(row.Namespace, row.Name), Value: &syncv1.Row_Alias{Alias: row}}
 }
 
-func sortRows(rows []*syncv1.Row) {
-	slices.SortFunc(rows, func(a, b *syncv1.Row) int { return cmp.Compare(a.Key, b.Key) })
+// sortedRows sorts each kind by itself: in the order of their objects they nearly are, and all of one kind come before those
+// of the other.
+func sortedRows(aliases, models []*syncv1.Row) []*syncv1.Row {
+	for _, rows := range [][]*syncv1.Row{aliases, models} {
+		slices.SortFunc(rows, func(a, b *syncv1.Row) int { return cmp.Compare(a.Key, b.Key) })
+	}
+	return slices.Concat(aliases, models)
 }

@@ -13,7 +13,7 @@ const (
 	messageWaitingForRuntime = "Waiting for supporting runtime Pod to become available"
 )
 
-// messageRefused is about a target whose failure nobody remembers in words.
+// messageRefused is about a model whose failure nobody remembers in words.
 const messageRefused = "The model failed to load before the mesh restarted, and has not been tried since"
 
 // messageRuntimesGone is about an active model whose runtimes were all removed or disabled after it was declared.
@@ -29,6 +29,9 @@ type evidence struct {
 	unsupported *resolve.Reason
 	// shortfall says what was asked for and what there is, when unsupported.
 	shortfall string
+	// asleep: none of the hosts that there are could load the model, but the next request wakes its runtime. The gateways that
+	// see to that count as connected and ready.
+	asleep bool
 	// connected is the number of hosts in the namespace, ready those of them that could load the model now, unready those
 	// that could if their runtime was up.
 	connected int
@@ -42,7 +45,8 @@ type evidence struct {
 	previous v1beta1.ModelState
 	// target: the model is on its way to replace another.
 	target bool
-	// refused: the target failed on a host before, and nobody may be left to remember how.
+	// refused: the model failed on a host before, and nobody may be left to remember how. It is a target, or its runtime went
+	// to sleep after.
 	refused bool
 	// known is the last failure that the status has of this very model; nil for none.
 	known *v1beta1.FailureInfo

@@ -67,12 +67,20 @@ type Input struct {
 	Refuted map[FailedCopy]bool
 	// Endpoints are the addresses that statuses tell clients.
 	Endpoints Endpoints
+	// Memo is what the last Output said, or nil: it spares work, and decides nothing. What is reachable from an Input must then
+	// never change once it was decided on.
+	Memo *Memo
+	// Asleep are the runtimes that have no pods because nobody used them, and those that were just woken, by namespace and
+	// name; their Kind is empty. While a gateway is connected, it stands in for the hosts that such a runtime has not.
+	Asleep map[Key]bool
 	// Settled is false until every host known at start has reported, or 15 s have passed: before it no status is written,
 	// since missing reports would read as missing copies. Only that no runtime can hold a model needs no report.
 	Settled bool
 	// Status says how a status reads: the answer of a status policy that was checked against the ABI, the same for the same
 	// request. It may fill the request's header, and must not keep the request. Nil is the built-in policy.
 	Status func(*policyabi.StatusRequest) policyabi.StatusAnswer
+	// StatusVersion is another one whenever Status may answer a request otherwise than before.
+	StatusVersion uint64
 }
 
 // Endpoints are URLs at which clients reach the mesh. In each, "{namespace}" stands for the object's namespace; an empty
@@ -97,7 +105,8 @@ type Published struct {
 
 // Output is what should be.
 type Output struct {
-	// Rows of the catalog, sorted by key, without digests.
+	// Rows of the catalog, sorted by key, without digests. With a Memo, most that have not changed are the same pointers as
+	// before, so nobody may change them.
 	Rows []*syncv1.Row
 	// Active must be durable before Rows are published; keys that are absent are to be forgotten.
 	Active map[Key]*syncv1.Model
@@ -124,6 +133,8 @@ type Output struct {
 	Events []Event
 	// Contradictions of Input.Status, in order.
 	Contradictions []Contradiction
+	// Memo to hand to the next Decide.
+	Memo *Memo
 }
 
 // FailedCopy is one attempt to load a model that failed.

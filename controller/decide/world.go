@@ -29,10 +29,17 @@ type namespace struct {
 	// hosts that are connected and may hold copies, so no gateways, by id. What others last said is not known to be so any
 	// more.
 	hosts []*Host
+	// gateways that are connected, by id.
+	gateways []*Host
+	// asleep are the runtimes for whose hosts the gateways stand in.
+	asleep map[string]bool
 	// copies by model id, in the order of hosts.
 	copies map[string][]located
 	// waited are the runtimes that a host, which may be a gateway, has requests waiting for.
 	waited []string
+	// facts sum up all of this but the copies, and oldest is the catalog that all hosts and gateways have acknowledged.
+	facts  *facts
+	oldest *syncv1.Version
 	// complete: every connected host has reported everything, so that a copy nobody speaks of does not exist.
 	complete bool
 }
@@ -44,16 +51,11 @@ type located struct {
 }
 
 // newWorld makes a namespace of every one that has an object.
-func newWorld(in Input) *world {
+func newWorld(in Input, all []*alias) *world {
 	w := &world{namespaces: map[string]*namespace{}, refutedBefore: in.Refuted, refuted: map[FailedCopy]bool{}}
-	for _, o := range in.Objects.InferenceServices {
-		if o != nil && resolve.IsModelMesh(o) {
-			w.add(o.Namespace)
-		}
-	}
-	for _, o := range in.Objects.Predictors {
-		if o != nil {
-			w.add(o.Namespace)
+	for i, a := range all {
+		if i == 0 || a.key.Namespace != all[i-1].key.Namespace {
+			w.add(a.key.Namespace)
 		}
 	}
 	for _, o := range in.Objects.ServingRuntimes {
@@ -63,7 +65,9 @@ func newWorld(in Input) *world {
 	}
 	w.addRuntimes(in)
 	w.addHosts(in.Hosts)
+	w.addAsleep(in.Asleep)
 	w.keepRefuted(in.Hosts)
+	w.addFacts(in)
 	return w
 }
 
@@ -74,6 +78,7 @@ func (w *world) add(name string) {
 			usable:   map[string]bool{},
 			plans:    map[string]*adminv1.RuntimePlan{},
 			copies:   map[string][]located{},
+			asleep:   map[string]bool{},
 			complete: true,
 		}
 	}
@@ -86,7 +91,9 @@ func (w *world) addHosts(hosts []Host) {
 		if ns == nil || !h.Connected {
 			continue
 		}
-		if !h.Hello.GetGateway() {
+		if h.Hello.GetGateway() {
+			ns.gateways = append(ns.gateways, h)
+		} else {
 			ns.hosts = append(ns.hosts, h)
 		}
 		for _, demand := range h.Demands {
@@ -95,8 +102,10 @@ func (w *world) addHosts(hosts []Host) {
 			}
 		}
 	}
+	byID := func(a, b *Host) int { return cmp.Compare(a.Hello.GetHostId(), b.Hello.GetHostId()) }
 	for _, ns := range w.namespaces {
-		slices.SortStableFunc(ns.hosts, func(a, b *Host) int { return cmp.Compare(a.Hello.GetHostId(), b.Hello.GetHostId()) })
+		slices.SortStableFunc(ns.hosts, byID)
+		slices.SortStableFunc(ns.gateways, byID)
 		for _, h := range ns.hosts {
 			ns.complete = ns.complete && h.Complete
 			for id, c := range h.Copies {
@@ -104,6 +113,26 @@ func (w *world) addHosts(hosts []Host) {
 			}
 		}
 	}
+}
+
+// addAsleep tells each namespace which of its runtimes sleep. One of which a host says that it is broken does not: that its
+// pods have only begun to start is no explanation any more.
+func (w *world) addAsleep(asleep map[Key]bool) {
+	for key := range asleep {
+		ns := w.namespaces[key.Namespace]
+		if ns == nil || len(ns.gateways) == 0 {
+			continue
+		}
+		ns.asleep[key.Name] = !slices.ContainsFunc(ns.hosts, func(h *Host) bool {
+			return h.Hello.GetRuntime() == key.Name && h.RuntimeState == syncv1.RuntimeState_RUNTIME_STATE_UNAVAILABLE &&
+				!h.Draining.GetClosing()
+		})
+	}
+}
+
+// sleeps says that the next request for the model wakes the runtime on which it would be placed first.
+func (ns *namespace) sleeps(m *syncv1.Model) bool {
+	return len(m.Runtimes) > 0 && ns.asleep[m.Runtimes[0]]
 }
 
 // keepRefuted remembers for hosts that are out of reach, which will say again what they said.

@@ -7,6 +7,12 @@
 // host that it is of (admit.go), and gives each namespace with a mesh ConfigMap wasmesh-ca, what to trust, and Secret
 // wasmesh-mesh-key, with which hosts encrypt gossip and which is rotated (meshkey.go).
 //
+// Those two stay when a namespace ceases to have a mesh, and go with the namespace. Hosts that are still leaving need them;
+// to know afterwards, perhaps after a restart, where there are any to remove takes leave to list Secrets everywhere.
+//
+// A certificate is not taken back: it ends a day after it was issued, and with the pod at the latest, which has its key in
+// memory only. None is issued for a pod that has gone: the API server does not accept its token any more.
+//
 // Invariant: a private key leaves this process for Secret wasmesh-ca only, and nothing secret is ever logged.
 //
 // Package cluster owns one Authority, on the replica that leads; hosts are its clients (host/identity).
@@ -25,7 +31,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
@@ -63,8 +68,6 @@ type Config struct {
 	Service string
 	// Client reads and writes Secrets and ConfigMaps by name, and creates TokenReviews.
 	Client Client
-	// Owners of the objects in a namespace with a mesh; nil for none.
-	Owners func(namespace string) []metav1.OwnerReference
 	Logger *slog.Logger
 	// Metrics may be nil.
 	Metrics prometheus.Registerer
@@ -113,12 +116,12 @@ func New(config Config) (*Authority, error) {
 func (a *Authority) SetNamespaces(namespaces []string) {
 	sorted := slices.Compact(slices.Sorted(slices.Values(namespaces)))
 	if old := a.namespaces.Swap(&sorted); old == nil || !slices.Equal(*old, sorted) {
-		a.Recheck()
+		a.recheck()
 	}
 }
 
-// Recheck has Run look at all objects again: for whoever sees that one of them was changed or removed.
-func (a *Authority) Recheck() {
+// recheck has Run look at all objects again.
+func (a *Authority) recheck() {
 	select {
 	case a.wake <- struct{}{}:
 	default:

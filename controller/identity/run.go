@@ -92,7 +92,7 @@ func (a *Authority) keepAuthorities(ctx context.Context, now time.Time) (kept au
 	switch {
 	case absent:
 		secret = &corev1.Secret{
-			ObjectMeta: metav1.ObjectMeta{Namespace: a.config.Namespace, Name: CASecret, Labels: managedBy()},
+			ObjectMeta: metaOf(a.config.Namespace, CASecret),
 			Type:       corev1.SecretTypeTLS,
 		}
 	case err != nil:
@@ -155,7 +155,7 @@ func (a *Authority) publishAuthorities(ctx context.Context, namespace string, bu
 	absent := apierrors.IsNotFound(err)
 	switch {
 	case absent:
-		config = &corev1.ConfigMap{ObjectMeta: a.meta(namespace, CAConfigMap)}
+		config = &corev1.ConfigMap{ObjectMeta: metaOf(namespace, CAConfigMap)}
 	case err != nil:
 		return fmt.Errorf("read ConfigMap %s: %w", CAConfigMap, err)
 	case config.Data[CAKey] == string(bundle):
@@ -178,7 +178,7 @@ func (a *Authority) keepMeshKey(ctx context.Context, namespace string, now time.
 	keys := meshKeys{}
 	switch {
 	case absent:
-		secret = &corev1.Secret{ObjectMeta: a.meta(namespace, MeshKeySecret), Type: corev1.SecretTypeOpaque}
+		secret = &corev1.Secret{ObjectMeta: metaOf(namespace, MeshKeySecret), Type: corev1.SecretTypeOpaque}
 	case err != nil:
 		return now, fmt.Errorf("read Secret %s: %w", MeshKeySecret, err)
 	default:
@@ -204,10 +204,6 @@ func (a *Authority) keepMeshKey(ctx context.Context, namespace string, now time.
 	return keys.due(), nil
 }
 
-func (a *Authority) meta(namespace, name string) metav1.ObjectMeta {
-	meta := metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: managedBy()}
-	if a.config.Owners != nil {
-		meta.OwnerReferences = a.config.Owners(namespace)
-	}
-	return meta
+func metaOf(namespace, name string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: managedBy()}
 }

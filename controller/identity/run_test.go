@@ -150,7 +150,7 @@ func TestRunOutlivesTheAPIServer(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := a.present.Load()
-		a.Recheck()
+		a.recheck()
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if a.present.Load() != before || !strings.Contains(said.String(), "delete it") {

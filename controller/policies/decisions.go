@@ -12,6 +12,9 @@ func (r *Runner) Status(request *policyabi.StatusRequest) policyabi.StatusAnswer
 	return r.status.decide(request)
 }
 
+// StatusVersion is decide.Input.StatusVersion: while a policy decides that does not answer, it counts every request.
+func (r *Runner) StatusVersion() uint64 { return r.status.answering() }
+
 // Contradicted records that a part of an answer of Status was not followed. An answer that was remembered is not recorded
 // again.
 func (r *Runner) Contradicted(all []decide.Contradiction) {

@@ -254,6 +254,9 @@ func TestPoliciesReachHosts(t *testing.T) {
 		if strings.HasPrefix(e.Message, "evict") {
 			reasons = append(reasons, e.Reason)
 		}
+		if e.Reason == policyconfig.EventProgrammed && !strings.Contains(e.Message, ": programmed 2/2: generation ") {
+			t.Errorf("Event %q", e.Message)
+		}
 	}
 	want := []string{policyconfig.EventProgrammed, policyconfig.EventRefused, policyconfig.EventRefused, policyconfig.EventRemoved}
 	if !slices.Equal(reasons, want) {

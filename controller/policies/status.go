@@ -39,6 +39,8 @@ type statusHook struct {
 
 	mu         sync.Mutex
 	remembered *lru.LRU[string, rememberedStatus]
+	// version counts how often a request may have come to be answered otherwise than before.
+	version uint64
 }
 
 // prepared is a generation that was compiled, or could not be.
@@ -104,6 +106,7 @@ func (s *statusHook) decide(request *policyabi.StatusRequest) policyabi.StatusAn
 		})
 	default:
 		s.remembered.Remove(name) // It is asked again, until it answers or is taken back.
+		s.version++
 	}
 	return stated.Answer
 }
@@ -113,6 +116,14 @@ func (s *statusHook) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.remembered.Purge()
+	s.version++
+}
+
+// answering is decide.Input.StatusVersion.
+func (s *statusHook) answering() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.version
 }
 
 // missing answers a generation of the plan that has not been prepared; nil for none.

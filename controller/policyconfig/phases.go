@@ -198,10 +198,7 @@ func (m *Machine) eventOf(row *adminv1.ListPoliciesResponse_Policy) (decide.Even
 	switch row.Phase {
 	case adminv1.PolicyPhase_POLICY_PHASE_PROGRAMMED:
 		e.Type, e.Reason = corev1.EventTypeNormal, EventProgrammed
-		e.Message = fmt.Sprintf("%s: generation %s decides on %d hosts", row.Hook, row.Generation.GetId(), row.Programmed)
-		if local(row.Hook) {
-			e.Message = fmt.Sprintf("%s: generation %s decides", row.Hook, row.Generation.GetId())
-		}
+		e.Message = fmt.Sprintf("%s: programmed %d/%d: generation %s decides", row.Hook, row.Programmed, row.Hosts, row.Generation.GetId())
 	case adminv1.PolicyPhase_POLICY_PHASE_SHADOW:
 		e.Type, e.Reason = corev1.EventTypeNormal, EventShadowing
 		e.Message = fmt.Sprintf("%s: the answers of generation %s are compared", row.Hook, row.Generation.GetId())

@@ -53,6 +53,14 @@ type Store interface {
 	SaveHosts([]syncserver.HostKey) error
 }
 
+// Sleep says which runtimes sleep; *servingruntime.Sleep is one.
+type Sleep interface {
+	// Asleep is decide.Input.Asleep. The answer never changes.
+	Asleep() map[decide.Key]bool
+	// Changed receives after the answer of Asleep has changed. One reader.
+	Changed() <-chan struct{}
+}
+
 // Recorder takes Events to where people look for them. Record must not block.
 type Recorder interface {
 	Record(decide.Event)
@@ -72,6 +80,8 @@ type Config struct {
 	Store  Store
 	// Policies is nil where there are none: then the built-in policy decides how statuses read.
 	Policies Policies
+	// Sleep is nil where runtimes do not sleep.
+	Sleep    Sleep
 	Restored Restored
 	// Recorder is given every Event as well; nil for none.
 	Recorder Recorder
@@ -120,9 +130,11 @@ type Loop struct {
 	annotationFaults map[decide.Key][]string
 	// refuted are the failures that the last decision held against no model.
 	refuted map[decide.FailedCopy]bool
-	plan    []*adminv1.RuntimePlan
-	waited  []decide.Key
-	known   []syncserver.HostKey
+	// memo spares the next decision what has not changed.
+	memo   *decide.Memo
+	plan   []*adminv1.RuntimePlan
+	waited []decide.Key
+	known  []syncserver.HostKey
 	// annotations of ConfigMaps.
 	annotations map[decide.Key]string
 	// trouble is why the last pass could not be applied, for operators; empty for none.
@@ -180,9 +192,12 @@ func (l *Loop) wait(ctx context.Context, next time.Time) bool {
 	if !next.IsZero() {
 		due = time.After(time.Until(next))
 	}
-	var policies <-chan struct{}
+	var policies, sleepers <-chan struct{}
 	if l.config.Policies != nil {
 		policies = l.config.Policies.Changed()
+	}
+	if l.config.Sleep != nil {
+		sleepers = l.config.Sleep.Changed()
 	}
 	for {
 		select {
@@ -194,6 +209,7 @@ func (l *Loop) wait(ctx context.Context, next time.Time) bool {
 		case <-gathered:
 		case <-l.config.Source.Changed():
 		case <-policies:
+		case <-sleepers:
 		case <-due:
 		}
 		return true
@@ -228,9 +244,14 @@ func (l *Loop) pass(now time.Time) (next time.Time) {
 
 		AnnotationFaults: l.annotationFaults,
 		Refuted:          l.refuted,
+		Memo:             l.memo,
 	}
 	if l.config.Policies != nil {
-		in.Status = l.config.Policies.Status
+		// Asked before Status: what changes in between is asked about again.
+		in.Status, in.StatusVersion = l.config.Policies.Status, l.config.Policies.StatusVersion()
+	}
+	if l.config.Sleep != nil {
+		in.Asleep = l.config.Sleep.Asleep()
 	}
 	out := decide.Decide(in)
 	trouble := ""
@@ -302,7 +323,7 @@ func (l *Loop) take(now time.Time, out decide.Output) bool {
 		l.config.Policies.Contradicted(out.Contradictions)
 	}
 	changed := remembered || !maps.EqualFunc(l.annotationFaults, out.AnnotationFaults, slices.Equal)
-	l.annotationFaults, l.refuted = out.AnnotationFaults, out.Refuted
+	l.annotationFaults, l.refuted, l.memo = out.AnnotationFaults, out.Refuted, out.Memo
 	if !slices.EqualFunc(l.plan, out.Runtimes, samePlan) {
 		l.plan, changed = out.Runtimes, true
 	}

@@ -16,6 +16,8 @@ type Policies interface {
 	Declare([]*corev1.ConfigMap)
 	// Status is decide.Input.Status, and Contradicted takes decide.Output.Contradictions.
 	Status(*policyabi.StatusRequest) policyabi.StatusAnswer
+	// StatusVersion is decide.Input.StatusVersion.
+	StatusVersion() uint64
 	Contradicted([]decide.Contradiction)
 	// Changed receives after the answers of the other methods have changed. One reader.
 	Changed() <-chan struct{}

@@ -17,6 +17,7 @@ import (
 type policing struct {
 	changed      chan struct{}
 	state        policyabi.ModelState
+	version      uint64
 	events       []decide.Event
 	annotations  map[decide.Key]string
 	declared     []*corev1.ConfigMap
@@ -26,6 +27,7 @@ type policing struct {
 func (p *policing) Declare(all []*corev1.ConfigMap)    { p.declared = all }
 func (p *policing) Changed() <-chan struct{}           { return p.changed }
 func (p *policing) Annotations() map[decide.Key]string { return p.annotations }
+func (p *policing) StatusVersion() uint64              { return p.version }
 func (p *policing) Status(r *policyabi.StatusRequest) policyabi.StatusAnswer {
 	return policyabi.StatusAnswer{Transition: r.Context.Transition, ActiveState: p.state, Ready: 1}
 }
@@ -66,7 +68,7 @@ func TestPoliciesAreInputs(t *testing.T) {
 		}
 		later(10 * passInterval) // Every signal from before has had its pass: only Changed makes the next one.
 		configMap := decide.Key{Namespace: "default", Kind: "ConfigMap", Name: "p"}
-		p.state = policyabi.ModelStateFailedToLoad
+		p.state, p.version = policyabi.ModelStateFailedToLoad, 1
 		p.events = []decide.Event{{Object: configMap, Type: "Normal", Reason: "PolicyProgrammed"}}
 		p.annotations = map[decide.Key]string{configMap: "status: programmed 1/1"}
 		p.changed <- struct{}{}

@@ -3,6 +3,7 @@ package servingruntime
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strconv"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -19,6 +20,8 @@ type writer struct {
 	// cached reads from the cache and writes; live asks the API server.
 	cached client.Client
 	live   client.Reader
+	// controller is what AnnotationController says.
+	controller string
 }
 
 // find answers the object of a name, as the cache has it, and whether there is one.
@@ -90,7 +93,14 @@ func (w writer) fields(o client.Object) (*unstructured.Unstructured, error) {
 	if err != nil {
 		return nil, fmt.Errorf("apply %T %s: %w", o, o.GetName(), err)
 	}
-	return fields(o, kind)
+	marked, _ := o.DeepCopyObject().(client.Object)
+	annotations := maps.Clone(o.GetAnnotations())
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	annotations[AnnotationController] = w.controller
+	marked.SetAnnotations(annotations)
+	return fields(marked, kind)
 }
 
 func (w writer) applyFields(ctx context.Context, u *unstructured.Unstructured, there client.Object) error {

@@ -13,6 +13,10 @@ import (
 // idle for the grace period only when that has passed as well.
 const reportLag = 10 * time.Second
 
+// wakeAllowance is how long a runtime that was woken still counts as asleep while none of its hosts is ready. That is how
+// long its pods may take to start; of those that take longer people want to hear.
+const wakeAllowance = 2 * time.Minute
+
 // facts are what one look at a runtime sees.
 type facts struct {
 	config.ScaleToZero
@@ -26,6 +30,8 @@ type facts struct {
 type usage struct {
 	// busy: requests or loads are under way, or the pods have yet to become ready for them.
 	busy bool
+	// ready: a host can load, and stays.
+	ready bool
 	// lastUse of any copy; zero for none.
 	lastUse time.Time
 }
@@ -38,6 +44,8 @@ type rest struct {
 	// the next look.
 	awake, wanted bool
 	used          time.Time
+	// woken is when the runtime was woken, as long as it still counts as asleep; zero otherwise.
+	woken time.Time
 	// models that were seen last.
 	models []string
 }
@@ -63,13 +71,28 @@ func (r rest) look(now time.Time, f facts) (after rest, next time.Time) {
 	if f.OnIdle && f.needed {
 		quiet += reportLag
 	}
+	slept := r.looked && !r.awake
 	r.looked, r.wanted, r.models = true, wanted, f.models
 	r.awake = used || !r.used.IsZero() && now.Before(r.used.Add(quiet))
+	switch {
+	case !r.awake, f.ready, !r.woken.IsZero() && !now.Before(r.woken.Add(wakeAllowance)):
+		r.woken = time.Time{}
+	case slept && f.OnIdle:
+		r.woken = now
+	}
 	// What makes it used says when it ends, but for hosts that become idle.
 	if r.awake && f.Enabled && !(f.needed && !f.OnIdle) {
 		next = r.used.Add(max(quiet, time.Second))
 	}
+	if end := r.woken.Add(wakeAllowance); !r.woken.IsZero() && (next.IsZero() || end.Before(next)) {
+		next = end
+	}
 	return r, next
+}
+
+// asleep says that the next request is answered, though there is no pod to do it: the gateway holds it until there is.
+func (r rest) asleep(f facts) bool {
+	return f.Enabled && f.OnIdle && (!r.awake || !r.woken.IsZero())
 }
 
 // isNew says that the runtime has a model that it did not have at the last look. The first look takes all for known if
@@ -87,13 +110,12 @@ func (r rest) isNew(f facts) bool {
 // usageOf (pure) reads what the hosts of a runtime say.
 func usageOf(namespace, runtime string, hosts []decide.Host) usage {
 	var u usage
-	ready := false
 	for i := range hosts {
 		h := &hosts[i]
 		if !h.Connected || h.Hello.GetGateway() || h.Hello.GetNamespace() != namespace || h.Hello.GetRuntime() != runtime {
 			continue
 		}
-		ready = ready || h.Complete && h.RuntimeState == syncv1.RuntimeState_RUNTIME_STATE_READY
+		u.ready = u.ready || h.Complete && h.Draining == nil && h.RuntimeState == syncv1.RuntimeState_RUNTIME_STATE_READY
 		l := h.Load
 		u.busy = u.busy || l.GetRequestsInFlight()+l.GetRequestsWaiting()+l.GetLoadsQueued()+l.GetLoadsRunning() > 0
 		for _, c := range h.Copies {
@@ -103,7 +125,7 @@ func usageOf(namespace, runtime string, hosts []decide.Host) usage {
 			}
 		}
 	}
-	u.busy = u.busy || !ready
+	u.busy = u.busy || !u.ready
 	return u
 }
 

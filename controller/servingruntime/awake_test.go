@@ -86,6 +86,11 @@ func TestLook(t *testing.T) {
 			{idle, all(models("m"), running, lastUse(-8*time.Second)), true, idle - 8*time.Second},
 			{idle - 8*time.Second, all(models("m"), running, lastUse(-idle)), false, 0},
 		}},
+		"idle: a runtime that was woken and does not come is looked at when it has had its time": {onIdle, []step{
+			{0, all(models("m"), asleep), false, 0}, {time.Hour, all(models("m"), asleep, waited), true, idle},
+			{idle, all(models("m"), running, busy, waited), true, wakeAllowance - idle},
+			{wakeAllowance - idle, all(models("m"), running, busy, waited), true, idle},
+		}},
 		"idle: without any model the grace is that of the others": {onIdle, []step{
 			{0, all(models("m"), running), true, idle}, {0, running, true, grace}, {grace, running, false, 0},
 		}},
@@ -108,6 +113,59 @@ func TestLook(t *testing.T) {
 				}
 				if r.awake != s.awake || in != s.next {
 					t.Fatalf("look %d: awake %v, next in %v; want %v, %v", i, r.awake, in, s.awake, s.next)
+				}
+			}
+		})
+	}
+}
+
+// TestSleeps: a model is excused from having pods while it sleeps and while it wakes, by a setting that has requests waited
+// with.
+func TestSleeps(t *testing.T) {
+	onIdle := config.ScaleToZero{Enabled: true, GracePeriod: time.Minute, OnIdle: true}
+	ready := func(f *facts) { f.ready = true }
+	type look struct {
+		after time.Duration
+		see   func(*facts)
+		want  bool
+	}
+	for name, test := range map[string]struct {
+		config.ScaleToZero
+		looks []look
+	}{
+		"without onIdle": {config.ScaleToZero{Enabled: true, GracePeriod: time.Minute}, []look{
+			{0, asleep, false}, {time.Second, all(needed, asleep), false},
+		}},
+		"a new runtime that begins with pods": {onIdle, []look{{0, models("m"), false}, {time.Second, all(models("m"), running, busy), false}}},
+		"falls asleep": {onIdle, []look{
+			{0, all(models("m"), running, ready), false}, {time.Hour, all(models("m"), running, ready), true},
+		}},
+		"wakes": {onIdle, []look{
+			{0, all(models("m"), asleep), true}, {time.Hour, all(models("m"), asleep, waited), true},
+			{time.Second, all(models("m"), running, busy), true}, {time.Second, all(models("m"), running, busy, ready), false},
+			{time.Second, all(models("m"), running, busy), false},
+		}},
+		"takes too long to wake": {onIdle, []look{
+			{0, all(models("m"), asleep), true}, {time.Hour, all(models("m"), asleep, waited), true},
+			{wakeAllowance - 1, all(models("m"), running, busy, waited), true}, {1, all(models("m"), running, busy, waited), false},
+			{time.Hour, all(models("m"), running, busy, waited), false},
+		}},
+		"wakes twice": {onIdle, []look{
+			{0, all(models("m"), asleep), true}, {0, all(models("m"), asleep, waited), true},
+			{time.Second, all(models("m"), running, ready), false}, {time.Hour, all(models("m"), running, ready), true},
+			{time.Hour, all(models("m"), asleep, waited), true},
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var r rest
+			now := time.Unix(1000, 0)
+			for i, l := range test.looks {
+				now = now.Add(l.after)
+				f := facts{ScaleToZero: test.ScaleToZero}
+				l.see(&f)
+				r, _ = r.look(now, f)
+				if got := r.asleep(f); got != l.want {
+					t.Fatalf("look %d: asleep %v, want %v", i, got, l.want)
 				}
 			}
 		})
@@ -137,21 +195,22 @@ func TestUsage(t *testing.T) {
 		hosts []decide.Host
 		want  usage
 	}{
-		"idle":            {[]decide.Host{idle}, usage{}},
+		"idle":            {[]decide.Host{idle}, usage{ready: true}},
 		"no host yet":     {nil, usage{busy: true}},
 		"another runtime": {with(func(h *decide.Host) { h.Hello = hello("ns", "b") }), usage{busy: true}},
 		"another mesh":    {with(func(h *decide.Host) { h.Hello = hello("other", "a") }), usage{busy: true}},
 		"disconnected":    {with(func(h *decide.Host) { h.Connected = false }), usage{busy: true}},
 		"starting": {with(func(h *decide.Host) { h.RuntimeState = syncv1.RuntimeState_RUNTIME_STATE_STARTING }),
 			usage{busy: true}},
-		"requests in flight": {with(func(h *decide.Host) { h.Load = &syncv1.Load{RequestsInFlight: 1} }), usage{busy: true}},
-		"requests waiting":   {with(func(h *decide.Host) { h.Load = &syncv1.Load{RequestsWaiting: 1} }), usage{busy: true}},
-		"loads queued":       {with(func(h *decide.Host) { h.Load = &syncv1.Load{LoadsQueued: 1} }), usage{busy: true}},
-		"loading":            {copied(&syncv1.Copy{State: syncv1.CopyState_COPY_STATE_LOADING}), usage{busy: true}},
-		"loaded":             {copied(&syncv1.Copy{State: syncv1.CopyState_COPY_STATE_LOADED, LastUsedMs: 5000}), usage{lastUse: at}},
-		"in use":             {copied(&syncv1.Copy{State: syncv1.CopyState_COPY_STATE_LOADED, InFlight: 1}), usage{busy: true}},
+		"leaving":            {with(func(h *decide.Host) { h.Draining = &syncv1.Draining{} }), usage{busy: true}},
+		"requests in flight": {with(func(h *decide.Host) { h.Load = &syncv1.Load{RequestsInFlight: 1} }), usage{busy: true, ready: true}},
+		"requests waiting":   {with(func(h *decide.Host) { h.Load = &syncv1.Load{RequestsWaiting: 1} }), usage{busy: true, ready: true}},
+		"loads queued":       {with(func(h *decide.Host) { h.Load = &syncv1.Load{LoadsQueued: 1} }), usage{busy: true, ready: true}},
+		"loading":            {copied(&syncv1.Copy{State: syncv1.CopyState_COPY_STATE_LOADING}), usage{busy: true, ready: true}},
+		"loaded":             {copied(&syncv1.Copy{State: syncv1.CopyState_COPY_STATE_LOADED, LastUsedMs: 5000}), usage{ready: true, lastUse: at}},
+		"in use":             {copied(&syncv1.Copy{State: syncv1.CopyState_COPY_STATE_LOADED, InFlight: 1}), usage{busy: true, ready: true}},
 	} {
-		if got := usageOf("ns", "a", test.hosts); got.busy != test.want.busy || !got.lastUse.Equal(test.want.lastUse) {
+		if got := usageOf("ns", "a", test.hosts); got.busy != test.want.busy || got.ready != test.want.ready || !got.lastUse.Equal(test.want.lastUse) {
 			t.Errorf("%s: %+v; want %+v", name, got, test.want)
 		}
 	}

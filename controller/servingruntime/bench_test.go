@@ -46,6 +46,7 @@ type bench struct {
 	active  map[decide.Key]*syncv1.Model
 	now     time.Time
 	events  []decide.Event
+	sleep   *Sleep
 
 	follower *follower
 	runtimes *runtimeReconciler
@@ -104,12 +105,13 @@ func (b *bench) counted(c client.WithWatch) client.Client {
 
 // restart forgets what a controller keeps in memory.
 func (b *bench) restart() {
+	b.sleep = NewSleep()
 	deps := Deps{
-		Decisions: nil, Mesh: b, Events: b, Logger: slog.New(slog.DiscardHandler),
+		Decisions: nil, Mesh: b, Events: b, Sleep: b.sleep, Logger: slog.New(slog.DiscardHandler),
 		ControllerNamespace: "wasmesh", ControllerAddress: "dns:///wasmesh-controller.wasmesh.svc:11884", HostImage: "host:test",
 	}
 	b.follower = newFollower(deps)
-	g := gatherer{deps: deps, writer: writer{cached: b.client, live: b.client}, secrets: b.client}
+	g := gatherer{deps: deps, writer: writer{cached: b.client, live: b.client, controller: deps.ControllerNamespace}, secrets: b.client}
 	b.runtimes = newRuntimeReconciler(g, b.follower)
 	b.runtimes.now = func() time.Time { return b.now }
 	b.meshes = &meshReconciler{gatherer: g, follower: b.follower, mapper: b.client.RESTMapper()}

@@ -35,11 +35,13 @@ func (r *meshReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 		return ctrl.Result{RequeueAfter: time.Second}, nil
 	}
 	m, ok, err := r.mesh(ctx, req.Name, d.config)
-	if err != nil || !ok {
+	if err != nil {
 		return ctrl.Result{}, err
 	}
 	runtimes, isMesh := d.meshes[req.Name]
-	if !isMesh {
+	if !isMesh || !ok {
+		// Also in a namespace that is being deleted: Kubernetes first looks for its pods after 5 s, and if there are any, again
+		// after half of the grace that they may take at most, which is minutes. By then ours have left.
 		return ctrl.Result{}, ignoreEnding(r.prune(ctx, req.Name, nil))
 	}
 	wanted := inventory{}

@@ -163,7 +163,30 @@ func TestNamespaceThatLosesItsLabel(t *testing.T) {
 	}
 }
 
-// Nothing can be made in a namespace that ends; that is no error, which would be tried again for ever.
+// Beside the cluster's controller one may have a namespace to itself: the two once deleted what the other made, for ever.
+func TestAnotherControllersNamespace(t *testing.T) {
+	b := newBench(t)
+	b.runtime("a", "sklearn", autoscaled)
+	b.model("m", "sklearn")
+	b.round()
+	cluster := *b.meshes
+	cluster.writer.controller = "elsewhere"
+	if err := cluster.prune(t.Context(), b.namespace, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range []client.Object{&appsv1.Deployment{}, &autoscalingv2.HorizontalPodAutoscaler{}, &policyv1.PodDisruptionBudget{}} {
+		if !b.get("modelmesh-serving-a", o) {
+			t.Errorf("%T was deleted", o)
+		}
+	}
+	if !b.get("modelmesh-serving", &corev1.Service{}) {
+		t.Error("a Service was deleted")
+	}
+	b.atRest()
+}
+
+// Nothing can be made in a namespace that ends; that is no error, which would be tried again for ever. Its pods are not
+// waited for: they go at once.
 func TestNamespaceThatEnds(t *testing.T) {
 	b := newBench(t)
 	b.runtime("a", "sklearn")
@@ -172,20 +195,22 @@ func TestNamespaceThatEnds(t *testing.T) {
 	if err := b.client.Delete(t.Context(), ns); err != nil {
 		t.Fatal(err)
 	}
-	b.model("m", "sklearn")
-	b.atRest()
-	b.isMesh = false
-	b.atRest()
-	// The cache may not know yet that the namespace ends.
-	d := b.follower.newest()
-	m, _, err := b.runtimes.mesh(t.Context(), b.namespace, d.config)
+	m, _, err := b.runtimes.mesh(t.Context(), b.namespace, b.config)
 	if err != nil {
 		t.Fatal(err)
 	}
+	// The cache may not know yet that the namespace ends.
 	if err := b.meshes.make(t.Context(), m, inventory{}); err != nil {
 		t.Errorf("what is there already: %v", err)
 	}
-	m.Config.InferenceServiceName = "other"
+	b.model("m", "sklearn")
+	b.round()
+	if pods := b.pods("a"); pods != -1 {
+		t.Errorf("a Deployment of %d pods is left", pods)
+	}
+	b.atRest()
+	b.isMesh = false
+	b.atRest()
 	if err := b.meshes.make(t.Context(), m, inventory{}); !ending(err) {
 		t.Errorf("error %v; want one that says that the namespace ends", err)
 	}

@@ -55,8 +55,14 @@ func (i inventory) addRuntime(name string) {
 	i.add(kindBudget, name)
 }
 
-// ours says that an object was made here.
-func ours(o client.Object) bool { return o.GetAnnotations()[AnnotationApplied] != "" }
+// AnnotationController is the namespace of the controller that made an object: one for a single namespace may stand beside
+// the cluster's, to which that namespace is none with a mesh.
+const AnnotationController = "wasmesh.dev/controller"
+
+// ours says that an object was made by this controller, or an earlier one in its place.
+func (w writer) ours(o client.Object) bool {
+	return o.GetAnnotations()[AnnotationApplied] != "" && o.GetAnnotations()[AnnotationController] == w.controller
+}
 
 // ofModelMesh says that an object is one that ModelMesh made, as it has labels that nothing else has. What it made for a
 // mesh that is now this controller's is tidied up, what it has elsewhere is not.
@@ -79,7 +85,7 @@ func (r *meshReconciler) prune(ctx context.Context, namespace string, wanted inv
 		}
 		errs = append(errs, meta.EachListItem(list, func(item runtime.Object) error {
 			o, ok := item.(client.Object)
-			if !ok || wanted[kind][o.GetName()] || !ours(o) && (wanted == nil || !ofModelMesh(o)) {
+			if !ok || wanted[kind][o.GetName()] || !r.writer.ours(o) && (wanted == nil || !ofModelMesh(o)) {
 				return nil
 			}
 			return r.writer.remove(ctx, o)
@@ -102,7 +108,7 @@ func (r *meshReconciler) pruneMonitor(ctx context.Context, namespace string, wan
 	if err != nil {
 		return client.IgnoreNotFound(err)
 	}
-	if !ours(monitor) && (wanted == nil || !ofModelMesh(monitor)) {
+	if !r.writer.ours(monitor) && (wanted == nil || !ofModelMesh(monitor)) {
 		return nil
 	}
 	return r.writer.remove(ctx, monitor)

@@ -81,7 +81,8 @@ func (r *runtimeReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 		return ctrl.Result{RequeueAfter: 100 * time.Millisecond}, nil
 	}
 	if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) {
-		// It stays so until somebody changes something.
+		// It stays so until somebody changes something. What cannot have pods is not woken by any request.
+		r.deps.Sleep.set(req.NamespacedName, false)
 		r.complain(req.NamespacedName, wanted.key, err.Error())
 		err = reconcile.TerminalError(err)
 	}
@@ -139,6 +140,7 @@ func (r *runtimeReconciler) carryOut(
 		// It cannot be changed; the end of this one brings the next.
 		return ctrl.Result{}, r.writer.remove(ctx, there)
 	}
+	// Said before it is done: what becomes of its hosts is then no surprise.
 	awake, next := r.look(key, m, w, there)
 	if err := r.makeDeployment(ctx, m, w, should, there, awake); err != nil {
 		return ctrl.Result{}, err
@@ -164,6 +166,7 @@ func (r *runtimeReconciler) look(key types.NamespacedName, m resources.Mesh, w m
 	defer r.mu.Unlock()
 	after, next := r.rests[key].look(r.now(), f)
 	r.rests[key] = after
+	r.deps.Sleep.set(key, after.asleep(f))
 	return after.awake, next
 }
 
@@ -178,7 +181,7 @@ func (r *runtimeReconciler) makeDeployment(
 		return err
 	}
 	keep := awake && should.autoscaler != nil
-	if scaled && !keep && ours(scaler) {
+	if scaled && !keep && r.writer.ours(scaler) {
 		if err := r.writer.remove(ctx, scaler); err != nil {
 			return err
 		}
@@ -274,5 +277,6 @@ func (r *runtimeReconciler) forget(key types.NamespacedName) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.rests, key)
+	r.deps.Sleep.set(key, false)
 	delete(r.complaints, key)
 }

@@ -63,6 +63,8 @@ type Deps struct {
 	Decisions Decisions
 	Mesh      Mesh
 	Events    Events
+	// Sleep is told which runtimes sleep.
+	Sleep *Sleep
 	// Config answers the newest settings, and Meshes the namespaces that have a mesh; a change of either must bring a new
 	// View. *kubernetes.Source has both.
 	Config func() config.Config
@@ -87,7 +89,7 @@ func SetUp(mgr ctrl.Manager, deps Deps) error {
 	if err := mgr.Add(f); err != nil {
 		return fmt.Errorf("follow decisions: %w", err)
 	}
-	g := gatherer{deps: deps, writer: writer{cached: mgr.GetClient(), live: mgr.GetAPIReader()}, secrets: mgr.GetCache()}
+	g := gatherer{deps: deps, writer: writer{cached: mgr.GetClient(), live: mgr.GetAPIReader(), controller: deps.ControllerNamespace}, secrets: mgr.GetCache()}
 	written := builder.WithPredicates(exceptStatus())
 	err := ctrl.NewControllerManagedBy(mgr).Named("servingruntime").
 		WatchesRawSource(fed(f.runtimes)).

@@ -100,7 +100,7 @@ func (s *stage) run(t *testing.T, server *restclient.Config, namespace string) {
 		t.Fatal(err)
 	}
 	err = SetUp(mgr, Deps{
-		Decisions: s, Mesh: s, Events: s, Config: s.Config, Meshes: s.Meshes, Logger: slog.New(slog.DiscardHandler),
+		Decisions: s, Mesh: s, Events: s, Sleep: NewSleep(), Config: s.Config, Meshes: s.Meshes, Logger: slog.New(slog.DiscardHandler),
 		ControllerNamespace: "wasmesh", ControllerAddress: "dns:///c.wasmesh.svc:11884", HostImage: "host:test",
 	})
 	if err != nil {

@@ -137,17 +137,21 @@ func (s *Server) Publish(rows []*syncv1.Row) error {
 	return nil
 }
 
-// Published answers since which version each row is in the catalog.
+// Published answers since which version each row is in the catalog. The caller must not change it.
 func (s *Server) Published() decide.Published {
-	current := s.currentSnapshot()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	current := s.catalog.current
 	if current == nil {
 		return decide.Published{}
 	}
-	since := make(map[string]*syncv1.Version, len(current.entries))
-	for _, e := range current.entries {
-		since[e.row.GetKey()] = e.since
+	if current.published == nil {
+		current.published = make(map[string]*syncv1.Version, len(current.entries))
+		for _, e := range current.entries {
+			current.published[e.row.GetKey()] = e.since
+		}
 	}
-	return decide.Published{Since: since}
+	return decide.Published{Since: current.published}
 }
 
 // Rows answers the catalog as hosts see it, models that are leaving included, sorted by key.

@@ -238,12 +238,9 @@ func TestConfiguration(t *testing.T) {
 	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: r.own, Name: "model-serving-config"},
 		Data: map[string]string{config.Key: "inferenceServiceName: mesh"}}
 	r.create(cm)
-	snapshot := r.until("configured", func(s *source.Snapshot) bool { return r.source.Config().InferenceServiceName == "mesh" })
-	if r.source.Config().PodsPerRuntime != 3 {
-		t.Error("the defaults file does not count")
-	}
-	if snapshot.Endpoints.GRPC != "grpc://mesh.{namespace}:8033" {
-		t.Errorf("endpoints %+v", snapshot.Endpoints)
+	r.until("configured", func(s *source.Snapshot) bool { return s.Endpoints.GRPC == "grpc://mesh.{namespace}:8033" })
+	if got := r.source.Config(); got.InferenceServiceName != "mesh" || got.PodsPerRuntime != 3 {
+		t.Errorf("the defaults file, or the ConfigMap, does not count: %+v", got)
 	}
 	set := func(text string) {
 		cm.Data[config.Key] = text

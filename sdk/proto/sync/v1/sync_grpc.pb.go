@@ -36,8 +36,7 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 type SyncServiceClient interface {
-	// Connect is held open by a host for as long as it lives. A controller that is not leader answers UNAVAILABLE with the
-	// leader's address in the message.
+	// Connect is held open by a host for as long as it lives. A controller that is not leader does not listen.
 	Connect(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ConnectRequest, ConnectResponse], error)
 	// GetBlob answers the bytes of a policy module, in order, in chunks of at most 64 KiB. NOT_FOUND: no generation that is
 	// wanted has that digest any more, and a newer PolicyPlan is on its way.
@@ -88,8 +87,7 @@ type SyncService_GetBlobClient = grpc.ServerStreamingClient[GetBlobResponse]
 // All implementations must embed UnimplementedSyncServiceServer
 // for forward compatibility.
 type SyncServiceServer interface {
-	// Connect is held open by a host for as long as it lives. A controller that is not leader answers UNAVAILABLE with the
-	// leader's address in the message.
+	// Connect is held open by a host for as long as it lives. A controller that is not leader does not listen.
 	Connect(grpc.BidiStreamingServer[ConnectRequest, ConnectResponse]) error
 	// GetBlob answers the bytes of a policy module, in order, in chunks of at most 64 KiB. NOT_FOUND: no generation that is
 	// wanted has that digest any more, and a newer PolicyPlan is on its way.
