@@ -30,7 +30,16 @@ var root string
 // theCluster is the one that is up.
 var theCluster *cluster.Cluster
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) {
+	if spec := os.Getenv(loadVariable); spec != "" {
+		if err := beClient(spec); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(run(m))
+}
 
 // run installs the release once, as the README says, and leaves it for a look afterwards: who brought the cluster up takes
 // it down.

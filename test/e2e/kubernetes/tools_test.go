@@ -63,13 +63,22 @@ type user struct {
 func newUser(t *testing.T, namespace string) *user {
 	t.Helper()
 	u := &user{t, namespace}
-	u.kubectl("create", "namespace", namespace)
+	// One of an earlier run may still be going.
+	said := ""
+	if !u.eventually("there is no namespace "+namespace, func() (created bool) {
+		out, err := u.try("create", "namespace", namespace)
+		said = out
+		return err == nil
+	}) {
+		t.Fatal(said)
+	}
 	t.Cleanup(func() {
 		if t.Failed() {
 			u.explain()
 		}
-		// The test's context has ended.
-		if out, err := output(context.Background(), nil, "kubectl", "delete", "namespace", namespace, "--timeout=2m"); err != nil {
+		// The test's context has ended. A namespace with pods takes more than a minute to go, whoever made them:
+		// TestNamespaceInUse waits for one.
+		if out, err := output(context.Background(), nil, "kubectl", "delete", "namespace", namespace, "--wait=false", "--ignore-not-found"); err != nil {
 			t.Errorf("%v\n%s", err, out)
 		}
 	})
@@ -105,7 +114,22 @@ func (u *user) apply(yaml string, flags ...string) string {
 }
 
 func (u *user) tryApply(yaml string, flags ...string) (string, error) {
-	return output(u.t.Context(), strings.NewReader(yaml), "kubectl", append([]string{"--namespace", u.namespace, "apply", "-f", "-"}, flags...)...)
+	return u.tryWith(yaml, append([]string{"apply"}, flags...)...)
+}
+
+// applyRuntimes applies ServingRuntimes, and waits until the controller has made the Deployments of those named. What is
+// applied at once with its runtime may be seen before it, and be without one for a moment.
+func (u *user) applyRuntimes(yaml string, names ...string) {
+	u.t.Helper()
+	u.apply(yaml)
+	for _, name := range names {
+		u.untilField("deployment/modelmesh-serving-"+name, ".metadata.name", "modelmesh-serving-"+name)
+	}
+}
+
+// tryWith is a kubectl that reads a file, such as apply or replace.
+func (u *user) tryWith(yaml string, args ...string) (string, error) {
+	return output(u.t.Context(), strings.NewReader(yaml), "kubectl", append(args, "--namespace", u.namespace, "--filename", "-")...)
 }
 
 // field is one field of an object, by JSONPath without braces, such as ".status.url".

@@ -1,0 +1,52 @@
+//go:build cluster
+
+package migrate
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+
+	"github.com/wasmesh/wasmesh/test/cluster"
+	"github.com/wasmesh/wasmesh/test/cluster/node"
+)
+
+var (
+	// root is the clone.
+	root string
+	// theCluster is the one that is up, and api its API server.
+	theCluster *cluster.Cluster
+	api        *dynamic.DynamicClient
+)
+
+func TestMain(m *testing.M) {
+	if err := find(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// find the cluster of this clone.
+func find() (err error) {
+	if root, err = filepath.Abs("../../.."); err != nil {
+		return err
+	}
+	theCluster, err = cluster.At(node.Config{Dir: filepath.Join(root, ".wasmesh/cluster"), Programs: filepath.Join(root, "bin/tools/kubernetes")})
+	if err != nil {
+		return err
+	}
+	config, err := theCluster.Rest()
+	if err != nil {
+		return err
+	}
+	// Many small requests in a row, of one client.
+	config.QPS, config.Burst = 100, 200
+	config.WarningHandler = rest.NoWarnings{} // KServe's finalizer has no domain.
+	api, err = dynamic.NewForConfig(config)
+	return err
+}
