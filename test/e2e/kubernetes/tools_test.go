@@ -14,8 +14,12 @@ import (
 	"time"
 )
 
-// patience is how long anything may take that ends by itself, such as a pod that comes up.
-const patience = 3 * time.Minute
+const (
+	// patience is how long anything may take that ends by itself, such as a pod that comes up.
+	patience = 3 * time.Minute
+	// lookAgain is the pause between two looks: each is a kubectl, which costs more than what it looks at.
+	lookAgain = 500 * time.Millisecond
+)
 
 // program is the path of helm and grpcurl, which the Makefile installs; kubectl is on the cluster's own path.
 func program(name string) string {
@@ -143,7 +147,7 @@ func (u *user) eventually(what string, condition func() bool) bool {
 	u.t.Helper()
 	ctx, cancel := context.WithTimeout(u.t.Context(), patience)
 	defer cancel()
-	again := time.NewTicker(200 * time.Millisecond)
+	again := time.NewTicker(lookAgain)
 	defer again.Stop()
 	for !condition() {
 		select {
