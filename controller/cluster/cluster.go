@@ -20,7 +20,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
-	"github.com/wasmesh/wasmesh/controller/config"
 	"github.com/wasmesh/wasmesh/controller/events"
 	"github.com/wasmesh/wasmesh/controller/identity"
 	"github.com/wasmesh/wasmesh/controller/servingruntime"
@@ -105,7 +104,7 @@ func assemble(ctx context.Context, c Config) (*assembly, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make client: %w", err)
 	}
-	settings, err := firstConfig(ctx, live, c)
+	settings, text, err := firstConfig(ctx, live, c)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +113,8 @@ func assemble(ctx context.Context, c Config) (*assembly, error) {
 		return nil, err
 	}
 	if a.recorder, err = events.New(events.Config{
-		Client: a.manager.GetClient(), Instance: c.PodName, Metrics: c.Metrics, Logger: c.Logger,
+		Client: a.manager.GetClient(), Instance: c.PodName, LegacyPredictors: c.Wishes.LegacyPredictors,
+		Metrics: c.Metrics, Logger: c.Logger,
 	}); err != nil {
 		return nil, err
 	}
@@ -130,7 +130,7 @@ func assemble(ctx context.Context, c Config) (*assembly, error) {
 		"clusterServingRuntimes", kinds.ClusterServingRuntimes)
 	if a.source, err = kubernetes.New(ctx, a.manager.GetCache(), kubernetes.Options{
 		Namespace: c.Namespace, NamespaceScope: c.NamespaceScope, Kinds: kinds, ConfigMap: c.ConfigMap, Defaults: c.Defaults,
-		Config: settings, Recorder: a.recorder, Logger: c.Logger,
+		Config: settings, ConfigText: text, Recorder: a.recorder, Logger: c.Logger,
 	}); err != nil {
 		return nil, err
 	}
@@ -138,24 +138,6 @@ func assemble(ctx context.Context, c Config) (*assembly, error) {
 		return nil, err
 	}
 	return a, nil
-}
-
-// firstConfig reads what has to be known before anything is watched. A configuration that cannot be followed is told of by
-// the source, which reads it again.
-func firstConfig(ctx context.Context, live client.Client, c Config) (config.Config, error) {
-	user, err := readConfigMap(ctx, live, client.ObjectKey{Namespace: c.Namespace, Name: c.ConfigMap})
-	if err != nil {
-		return config.Config{}, err
-	}
-	settings, _, err := config.Parse(c.Defaults, []byte(user[config.Key]))
-	if err == nil {
-		return settings, nil
-	}
-	if settings, _, err = config.Parse(c.Defaults, nil); err == nil {
-		return settings, nil
-	}
-	c.Logger.Warn("the defaults of the configuration cannot be followed, those of the program are", "error", err)
-	return config.Default(), nil
 }
 
 // logSink hands what controller-runtime logs to our logger.

@@ -84,10 +84,12 @@ func (l *leader) serve(ctx context.Context, p parts) error {
 		defer stopDeciding()
 		return p.policies.Run(deciding)
 	})
-	group.Go(func() error {
-		l.followMeshes(deciding, p.loop)
-		return nil
-	})
+	for _, follow := range []func(context.Context, *reconcile.Loop){l.followMeshes, l.followConfig} {
+		group.Go(func() error {
+			follow(deciding, p.loop)
+			return nil
+		})
+	}
 	group.Go(func() error {
 		defer stopStreaming()
 		defer stopDeciding()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,8 +29,8 @@ const (
 // before its rows are published; the rest the reconcilers write when they come by. Statuses are the reconcilers' too, and
 // known hosts are pods, so nothing of those is kept.
 //
-// An object whose annotation the API server refuses to take, as an admission webhook may, holds up nobody: its change goes
-// on, and a crash in the middle of it would have it begin anew.
+// An object whose annotation the API server refuses to take, as an admission webhook may, or one that does not answer, holds
+// up nobody: its change goes on, and a crash in the middle of it would have it begin anew.
 type memory struct {
 	objects interface {
 		Object(decide.Key) client.Object
@@ -127,10 +128,20 @@ func (m *memory) write(ctx context.Context, key decide.Key, w written) error {
 	return err
 }
 
+// webhookFailed is in what the API server answers (k8s.io/apiserver/pkg/util/webhook, ErrCallingWebhook) when a webhook
+// without which nothing is to be written cannot be reached: an internal error, as if it were its own.
+const webhookFailed = "failed calling webhook"
+
 // refusedAlone says that an error is about one object, and another attempt would end the same.
 func refusedAlone(err error) bool {
 	var refusal apierrors.APIStatus
-	return errors.As(err, &refusal) && refusal.Status().Code >= 400 && refusal.Status().Code < 500 &&
+	if !errors.As(err, &refusal) {
+		return false
+	}
+	if apierrors.IsInternalError(err) {
+		return strings.Contains(refusal.Status().Message, webhookFailed)
+	}
+	return refusal.Status().Code >= 400 && refusal.Status().Code < 500 &&
 		!apierrors.IsTooManyRequests(err) && !apierrors.IsTimeout(err) && !apierrors.IsUnauthorized(err)
 }
 

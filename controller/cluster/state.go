@@ -30,6 +30,7 @@ const (
 	stateName   = "wasmesh-controller-state"
 	keyTerm     = "term"
 	keyPolicies = "policies"
+	keyConfig   = "config"
 	// modulePrefix begins the names of the ConfigMaps that have a policy's module: "<prefix><SHA-256 in hex>-<part>".
 	modulePrefix = "wasmesh-module-"
 	// labelModule marks them.
@@ -38,9 +39,10 @@ const (
 )
 
 const (
-	// termManager and policyManager own what they write, so that neither removes the other's key.
+	// termManager, policyManager and configManager own what they write, so that none removes another's key.
 	termManager   = client.FieldOwner("wasmesh-term")
 	policyManager = client.FieldOwner("wasmesh-policies")
+	configManager = client.FieldOwner("wasmesh-config")
 	// partBytes is what one ConfigMap takes of a compressed module: the API server refuses more than 1 MiB, names included.
 	partBytes = 900 << 10
 	// maxModuleBytes bounds what a damaged or foreign ConfigMap may unfold to; the engine takes no larger module.
@@ -49,9 +51,9 @@ const (
 	stateTimeout = 20 * time.Second
 )
 
-// state keeps in ConfigMaps what no object of a user could: how often a leader has started, and which policies decide, with
-// their modules, since the ConfigMaps of their owners may hold something else by the next start. None of it is secret. It
-// implements policies.Store.
+// state keeps in ConfigMaps what no object of a user could: how often a leader has started, and, since the ConfigMaps of
+// their owners may hold something else by the next start, the last good configuration and which policies decide, with their
+// modules. None of it is secret. It implements policies.Store.
 type state struct {
 	client    client.Client
 	namespace string

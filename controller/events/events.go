@@ -47,6 +47,8 @@ type Config struct {
 	Client client.Client
 	// Instance is who speaks, among several: the name of the controller's pod.
 	Instance string
+	// LegacyPredictors says that Predictors may be of kubernetes.LegacyGroupVersion.
+	LegacyPredictors bool
 	// Metrics is where what was dropped is counted; nil for nowhere.
 	Metrics prometheus.Registerer
 	Logger  *slog.Logger

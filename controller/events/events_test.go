@@ -19,12 +19,15 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/wasmesh/wasmesh/controller/decide"
+	"github.com/wasmesh/wasmesh/controller/source/kubernetes"
 	"github.com/wasmesh/wasmesh/sdk/apis/serving/v1alpha1"
 	"github.com/wasmesh/wasmesh/sdk/apis/serving/v1beta1"
 )
@@ -66,7 +69,7 @@ func newBench(t *testing.T, objects ...client.Object) *bench {
 			return c.Patch(ctx, o, p, opts...)
 		},
 	})
-	recorder, err := New(Config{Client: b.client, Instance: "controller-0", Metrics: b.metrics, Logger: slog.New(slog.DiscardHandler)})
+	recorder, err := New(Config{Client: b.client, Instance: "controller-0", LegacyPredictors: true, Metrics: b.metrics, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +80,7 @@ func newBench(t *testing.T, objects ...client.Object) *bench {
 func newScheme(t *testing.T) *runtime.Scheme {
 	t.Helper()
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme, v1beta1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme, v1beta1.AddToScheme, kubernetes.AddLegacyToScheme} {
 		if err := add(scheme); err != nil {
 			t.Fatal(err)
 		}
@@ -285,4 +288,49 @@ func TestLongMessagesAreCut(t *testing.T) {
 			t.Errorf("%d bytes: %q", len(got), got)
 		}
 	}
+}
+
+// Without the UID of the object, `kubectl describe` shows no Events of it.
+func TestEventsAboutOlderPredictors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		meta := func(name, uid string) metav1.ObjectMeta {
+			return metav1.ObjectMeta{Namespace: "ns", Name: name, UID: types.UID(uid)}
+		}
+		b := newBench(t, &v1alpha1.Predictor{ObjectMeta: meta("both", "newer")},
+			&kubernetes.LegacyPredictor{ObjectMeta: meta("both", "older")}, &kubernetes.LegacyPredictor{ObjectMeta: meta("one", "older")})
+		defer b.run()()
+		for _, name := range []string{"both", "one", "none"} {
+			b.recorder.Record(decide.Event{
+				Object: decide.Key{Namespace: "ns", Kind: v1alpha1.KindPredictor, Name: name}, Type: corev1.EventTypeNormal,
+				Reason: decide.EventLoaded, Message: name,
+			})
+		}
+		synctest.Wait()
+		for name, want := range map[string][2]string{
+			"both": {"newer", "serving.kserve.io/v1alpha1"}, "one": {"older", "wmlserving.ai.ibm.com/v1"}, "none": {"", "serving.kserve.io/v1alpha1"},
+		} {
+			if r := b.written()[name].Regarding; string(r.UID) != want[0] || r.APIVersion != want[1] {
+				t.Errorf("%s: about %q of %s; want %v", name, r.UID, r.APIVersion, want)
+			}
+		}
+	})
+}
+
+// An object may have a name as long as any, and its Event has a longer one.
+func TestLongNamesAreCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		defer b.run()()
+		names := []string{"m", strings.Repeat("x", 253), strings.Repeat("x", maxNameBytes-2) + "-." + strings.Repeat("x", 17)}
+		for i, name := range names {
+			b.recorder.Record(event(name, fmt.Sprint(i)))
+		}
+		synctest.Wait()
+		for i, name := range names {
+			e := b.written()[fmt.Sprint(i)]
+			if problems := validation.IsDNS1123Subdomain(e.Name); len(problems) > 0 || e.Regarding.Name != name {
+				t.Errorf("Event %q about %q: %v", e.Name, e.Regarding.Name, problems)
+			}
+		}
+	})
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/wasmesh/wasmesh/controller/decide"
 	"github.com/wasmesh/wasmesh/controller/policyconfig"
+	"github.com/wasmesh/wasmesh/controller/source/kubernetes"
 	"github.com/wasmesh/wasmesh/sdk/apis/serving/v1alpha1"
 	"github.com/wasmesh/wasmesh/sdk/apis/serving/v1beta1"
 )
@@ -31,6 +32,8 @@ const (
 	action = "Reconcile"
 	// maxNoteBytes is what the API server takes.
 	maxNoteBytes = 1024
+	// maxNameBytes of an object's name begin that of its Event: an end of 17 more makes the 253 that names may have.
+	maxNameBytes = 253 - 17
 	// maxInstanceBytes of the pod's name.
 	maxInstanceBytes = 128
 	// attempts to write one Event while the API server does not answer, and the pauses between them.
@@ -94,7 +97,7 @@ func (r *Recorder) writeOnce(ctx context.Context, s saying, h heard) error {
 	}
 	// As client-go names them; of two in one moment the second has the next.
 	r.named = max(time.Now().UnixNano(), r.named+1)
-	name := fmt.Sprintf("%s.%x", s.object.Name, r.named)
+	name := fmt.Sprintf("%s.%x", strings.TrimRight(s.object.Name[:min(len(s.object.Name), maxNameBytes)], "-."), r.named)
 	e := &eventsv1.Event{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
 		EventTime:  metav1.NewMicroTime(h.first), ReportingController: reportingController,
@@ -155,8 +158,14 @@ func (r *Recorder) reference(ctx context.Context, key decide.Key) corev1.ObjectR
 	}
 	reference.APIVersion = version.String()
 	// One that cannot be read may be gone, and of that people want to hear, too.
-	if err := r.config.Client.Get(ctx, client.ObjectKey{Namespace: key.Namespace, Name: key.Name}, o); err == nil {
-		reference.UID = o.GetUID()
+	name := client.ObjectKey{Namespace: key.Namespace, Name: key.Name}
+	err := r.config.Client.Get(ctx, name, o)
+	if err != nil && key.Kind == v1alpha1.KindPredictor && r.config.LegacyPredictors {
+		o, version = &kubernetes.LegacyPredictor{}, kubernetes.LegacyGroupVersion
+		err = r.config.Client.Get(ctx, name, o)
+	}
+	if err == nil {
+		reference.UID, reference.APIVersion = o.GetUID(), version.String()
 	}
 	return reference
 }

@@ -178,6 +178,13 @@ func (d *declared) changedSince(before *declared) (runtimes []types.NamespacedNa
 	return runtimes, meshes
 }
 
+// sameMesh says that both declare the same of a mesh, but for what its runtimes are like.
+func (d *declared) sameMesh(other *declared, mesh string) bool {
+	names, is := d.meshes[mesh]
+	others, was := other.meshes[mesh]
+	return is == was && slices.Equal(names, others) && reflect.DeepEqual(d.config, other.config)
+}
+
 // of answers the runtimes of one mesh; of an unknown one none.
 func (d *declared) of(mesh string) []types.NamespacedName {
 	names := d.meshes[mesh]

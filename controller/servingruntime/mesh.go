@@ -42,7 +42,7 @@ func (r *meshReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	if !isMesh || !ok {
 		// Also in a namespace that is being deleted: Kubernetes first looks for its pods after 5 s, and if there are any, again
 		// after half of the grace that they may take at most, which is minutes. By then ours have left.
-		return ctrl.Result{}, ignoreEnding(r.prune(ctx, req.Name, nil))
+		return ctrl.Result{}, ignoreEnding(r.prune(ctx, req.Name, nil, d))
 	}
 	wanted := inventory{}
 	for _, name := range runtimes {
@@ -54,7 +54,7 @@ func (r *meshReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 		result.RequeueAfter = missingSecretInterval
 	}
 	// What is in the way of one thing is not in the way of tidying up.
-	return result, ignoreEnding(errors.Join(err, r.prune(ctx, req.Name, wanted)))
+	return result, ignoreEnding(errors.Join(err, r.prune(ctx, req.Name, wanted, d)))
 }
 
 func ignoreEnding(err error) error {
@@ -72,12 +72,13 @@ func (r *meshReconciler) make(ctx context.Context, m resources.Mesh, wanted inve
 		errs = append(errs, r.makeService(ctx, s))
 	}
 	if d, err := resources.Gateway(m); err != nil || d != nil {
-		// Also when it cannot be made: then it stays as it is.
 		wanted.add(kindDeployment, resources.GatewayName(m))
 		if err == nil {
-			err = r.makeGateway(ctx, d)
+			errs = append(errs, r.makeGateway(ctx, d))
+		} else {
+			// It lacks the Secret of TLS, and stays as it is. Reconcile looks again soon; an error would be tried again ever later.
+			r.deps.Logger.Warn("the gateway is not deployed", "namespace", m.Namespace, "reason", err)
 		}
-		errs = append(errs, err)
 	}
 	if monitor := resources.ServiceMonitor(m); monitor != nil {
 		wanted.add(kindMonitor, monitor.GetName())
@@ -112,6 +113,8 @@ func (r *meshReconciler) makeGateway(ctx context.Context, d *appsv1.Deployment) 
 		return err
 	case !exists:
 		return r.writer.apply(ctx, d, nil)
+	case !sameSelector(there, d) && !r.writer.mayReplace(there):
+		return occupied(there)
 	case !sameSelector(there, d):
 		return r.writer.remove(ctx, there)
 	}

@@ -171,7 +171,7 @@ func TestAnotherControllersNamespace(t *testing.T) {
 	b.round()
 	cluster := *b.meshes
 	cluster.writer.controller = "elsewhere"
-	if err := cluster.prune(t.Context(), b.namespace, nil); err != nil {
+	if err := cluster.prune(t.Context(), b.namespace, nil, b.follower.newest()); err != nil {
 		t.Fatal(err)
 	}
 	for _, o := range []client.Object{&appsv1.Deployment{}, &autoscalingv2.HorizontalPodAutoscaler{}, &policyv1.PodDisruptionBudget{}} {

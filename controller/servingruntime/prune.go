@@ -70,13 +70,23 @@ func ofModelMesh(o client.Object) bool {
 	return o.GetLabels()[LabelManagedBy] == ManagedBy && o.GetLabels()[resources.LabelService] != ""
 }
 
-// prune deletes what is of a mesh and not in the inventory; nil is that of a namespace that has no mesh.
-func (r *meshReconciler) prune(ctx context.Context, namespace string, wanted inventory) error {
+// mayReplace says that an object may be deleted to make room for another of its name.
+func (w writer) mayReplace(o client.Object) bool { return w.ours(o) || ofModelMesh(o) }
+
+// occupied is about a Deployment that may not be replaced.
+func occupied(d *appsv1.Deployment) error {
+	return fmt.Errorf("Deployment %s/%s is somebody else's and has the name that is needed: delete or rename one of the two", d.Namespace, d.Name)
+}
+
+// prune deletes what is of a mesh and not in the inventory, which was made of seen; nil is that of a namespace that has no
+// mesh.
+func (r *meshReconciler) prune(ctx context.Context, namespace string, wanted inventory, seen *declared) error {
 	lists := map[string]client.ObjectList{
 		kindDeployment: &appsv1.DeploymentList{}, kindAutoscaler: &autoscalingv2.HorizontalPodAutoscalerList{},
 		kindBudget: &policyv1.PodDisruptionBudgetList{}, kindService: &corev1.ServiceList{},
 	}
 	var errs []error
+	var left []client.Object
 	for kind, list := range lists {
 		err := r.writer.cached.List(ctx, list, client.InNamespace(namespace), client.MatchingLabels{LabelManagedBy: ManagedBy})
 		if err != nil {
@@ -85,11 +95,19 @@ func (r *meshReconciler) prune(ctx context.Context, namespace string, wanted inv
 		}
 		errs = append(errs, meta.EachListItem(list, func(item runtime.Object) error {
 			o, ok := item.(client.Object)
-			if !ok || wanted[kind][o.GetName()] || !r.writer.ours(o) && (wanted == nil || !ofModelMesh(o)) {
-				return nil
+			if ok && !wanted[kind][o.GetName()] && (r.writer.ours(o) || wanted != nil && ofModelMesh(o)) {
+				left = append(left, o)
 			}
-			return r.writer.remove(ctx, o)
+			return nil
 		}))
+	}
+	// Asked after the lists: what is in them may be of a runtime that was declared since the inventory was made. The follower
+	// brings such a mesh here again.
+	if !r.follower.newest().sameMesh(seen, namespace) {
+		return errors.Join(errs...)
+	}
+	for _, o := range left {
+		errs = append(errs, r.writer.remove(ctx, o))
 	}
 	return errors.Join(append(errs, r.pruneMonitor(ctx, namespace, wanted))...)
 }

@@ -31,9 +31,14 @@ const (
 	EventNotDeployed = "NotDeployed"
 )
 
-// missingSecretInterval is when a mesh that lacks the Secret of TLS is looked at again: the Secrets that users make are not
-// watched, so that the controller need not read any of another name.
-const missingSecretInterval = 10 * time.Second
+const (
+	// missingSecretInterval is when a mesh that lacks the Secret of TLS is looked at again: the Secrets that users make are not
+	// watched, so that the controller need not read any of another name.
+	missingSecretInterval = 10 * time.Second
+	// occupiedInterval is when a name that somebody else's Deployment has is looked at again: those without our labels are not
+	// watched.
+	occupiedInterval = time.Minute
+)
 
 // runtimeReconciler makes the objects of one runtime in one mesh; requests have the mesh's namespace and the runtime's name.
 type runtimeReconciler struct {
@@ -86,6 +91,10 @@ func (r *runtimeReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 		r.complain(req.NamespacedName, wanted.key, err.Error())
 		err = reconcile.TerminalError(err)
 	}
+	if apierrors.IsForbidden(err) {
+		// As a quota or a policy of admission has it, which may change without a trace in what is watched: it is tried again.
+		r.complain(req.NamespacedName, wanted.key, err.Error())
+	}
 	return result, err
 }
 
@@ -122,6 +131,8 @@ func (r *runtimeReconciler) carryOut(
 ) (ctrl.Result, error) {
 	should, err := objectsOf(m, w)
 	if err != nil {
+		// No request wakes what cannot have pods.
+		r.deps.Sleep.set(key, false)
 		if !errors.Is(err, errFaulty) {
 			r.complain(key, w.key, err.Error())
 		}
@@ -137,6 +148,11 @@ func (r *runtimeReconciler) carryOut(
 		return ctrl.Result{}, err
 	}
 	if exists && !sameSelector(there, should.deployment) {
+		if !r.writer.mayReplace(there) {
+			r.deps.Sleep.set(key, false)
+			r.complain(key, w.key, occupied(there).Error())
+			return ctrl.Result{RequeueAfter: occupiedInterval}, nil
+		}
 		// It cannot be changed; the end of this one brings the next.
 		return ctrl.Result{}, r.writer.remove(ctx, there)
 	}

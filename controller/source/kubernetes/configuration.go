@@ -23,7 +23,9 @@ const (
 
 // configuration is the last good one, and what there is to say of its ConfigMap.
 type configuration struct {
-	config   config.Config
+	config config.Config
+	// text is what config was read from.
+	text     string
 	warnings []source.Warning
 	// fault of the present ConfigMap; "" for none.
 	fault string
@@ -60,17 +62,17 @@ func (s *Source) configure(user []byte) {
 	parsed, warnings, err := config.Parse(s.options.Defaults, user)
 	s.mu.Lock()
 	before := s.configuration
-	next := configuration{config: before.config}
+	next := configuration{config: before.config, text: before.text}
 	file := "ConfigMap " + s.options.Namespace + "/" + s.options.ConfigMap
 	if err != nil {
 		next.fault = err.Error()
 		next.warnings = []source.Warning{{File: file, Message: next.fault + "; the last good configuration stays in force"}}
 	} else {
-		next.config = parsed
+		next.config, next.text = parsed, string(user)
 		if parsed.StorageSecretName != s.options.Config.StorageSecretName {
 			next.config.StorageSecretName = s.options.Config.StorageSecretName
 			warnings = append(slices.Clip(warnings), config.Warning{
-				Key: "storageSecretName", Reason: "takes effect when the controller is restarted: the Secret is watched by its name",
+				Key: "storageSecretName", Reason: "takes effect when the controller is restarted and may watch it: name it in the chart's rbac.secretNames as well",
 			})
 		}
 	}

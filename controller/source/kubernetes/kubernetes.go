@@ -46,8 +46,9 @@ type Options struct {
 	// ConfigMap is the name of the configuration's, and Defaults the YAML that it stands over.
 	ConfigMap string
 	Defaults  []byte
-	// Config is what both said at start, which Load reads.
-	Config config.Config
+	// Config is followed until the ConfigMap has been read and can be. ConfigText is what Source.ConfigText answers as long.
+	Config     config.Config
+	ConfigText string
 	// Recorder is told when the configuration cannot be followed; nil for nobody.
 	Recorder Recorder
 	Logger   *slog.Logger
@@ -80,7 +81,7 @@ type Source struct {
 // New registers with the informers of a cache, which CacheOptions were given to. WaitForSync tells when they are read.
 func New(ctx context.Context, informers cache.Informers, options Options) (*Source, error) {
 	s := &Source{options: options, changed: make(chan struct{}, 1), stale: true}
-	s.configuration = configuration{config: options.Config}
+	s.configuration = configuration{config: options.Config, text: options.ConfigText}
 	if err := s.watch(ctx, informers); err != nil {
 		return nil, fmt.Errorf("watch the API server: %w", err)
 	}
@@ -122,6 +123,13 @@ func (s *Source) Config() config.Config {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.configuration.config
+}
+
+// ConfigText answers the YAML of the ConfigMap that Config follows, "" for none.
+func (s *Source) ConfigText() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.configuration.text
 }
 
 // Meshes answers the namespaces that have a mesh, sorted.
