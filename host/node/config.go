@@ -62,8 +62,8 @@ type Config struct {
 
 	// Listeners, "host:port".
 	GRPCAddress, RESTAddress, MetricsAddress, HealthAddress string
-	// PrestopAddress is the listener of GET /prestop, "host:port", which is answered when this host has drained and unloaded;
-	// empty for none.
+	// PrestopAddress is the listener of GET /prestop, "host:port", which is answered when this host has drained and unloaded,
+	// or within seconds when it does not leave; empty for none.
 	PrestopAddress string
 	// PeerAddress is the listener for other hosts, GossipAddress that of gossip, TCP and UDP; without use for a host that is
 	// alone. AdvertiseAddress is the IP address under which others reach this host; empty: the one that it listens on, or

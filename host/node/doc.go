@@ -11,7 +11,7 @@
 //
 // With --ca-file the controller and other hosts are spoken to over mutual TLS (package identity): the certificate comes
 // first, and a host that has none yet is neither ready nor a peer. /prestop, which the kubelet asks for before it stops the
-// runtime's containers, begins the same end as a signal, and is answered when the models are unloaded.
+// runtime's containers, is answered when a host that leaves has unloaded its models.
 //
 // Policies decide from the first moment: the built-in ones until those of the plan on disk are compiled. Lifecycle asks
 // for keep-values through decider, the mesh has it rank hosts for each model that is to be placed, and both have written

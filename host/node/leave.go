@@ -36,10 +36,10 @@ func (n *node) run(ctx context.Context) error {
 	handover := false
 	select {
 	case <-ctx.Done():
-		handover, failure = n.signalled(ctx, r)
-	case <-n.asked:
+		close(n.leaving)
 		handover, failure = n.signalled(ctx, r)
 	case timeout := <-n.drains:
+		close(n.leaving)
 		if n.config.HandoverOnSignal {
 			ctx = context.WithoutCancel(ctx) // A signal wants what is under way.
 		}
@@ -48,6 +48,7 @@ func (n *node) run(ctx context.Context) error {
 		// Cut short, the host ends as for the signal.
 		handover = handover && ctx.Err() == nil
 	case failure = <-r.failures:
+		close(n.leaving)
 	}
 	n.logger.Info("stopping", "failure", failure)
 	n.stop(r, handover && failure == nil)

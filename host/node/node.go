@@ -62,8 +62,8 @@ type node struct {
 	grpc, rest, peer net.Listener
 	// drains holds the controller's wish that this host leaves: how long the handing over may take.
 	drains chan time.Duration
-	// asked is closed when /prestop was: it has the host leave as a signal does. unloaded is closed when it has.
-	asked, unloaded chan struct{}
+	// leaving is closed when the host begins to leave, whoever wants it, and unloaded when nothing is loaded any more.
+	leaving, unloaded chan struct{}
 	// ran: the parts have been started, and ended.
 	ran bool
 }
@@ -86,7 +86,7 @@ func Run(ctx context.Context, config Config, logger *slog.Logger) error {
 func newNode(config Config, logger *slog.Logger) *node {
 	return &node{
 		config: config, logger: logger, registry: prometheus.NewRegistry(), reporter: catalog.NewReporter(), started: time.Now(),
-		drains: make(chan time.Duration, 1), asked: make(chan struct{}), unloaded: make(chan struct{}),
+		drains: make(chan time.Duration, 1), leaving: make(chan struct{}), unloaded: make(chan struct{}),
 	}
 }
 

@@ -4,26 +4,35 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/wasmesh/wasmesh/host/mesh"
 )
 
+// signalLag is far more than passes between the hook of one container of a pod and the signal to another.
+const signalLag = 5 * time.Second
+
 // prestopHandler answers the kubelet before it stops a runtime's container, so that the runtime outlives the drain: when this
-// host has drained and unloaded, or should have. The kubelet runs the hooks of all containers at once and signals a
-// container after its own, so this host may hear of its end here first; then it begins.
+// host has drained and unloaded, or should have. It does not make the host leave, a signal does: the kubelet ends all
+// containers of a pod at once, and this one has no hook. Where no signal comes, the pod stays and the runtime alone is
+// started again, as for a probe that failed.
 func (n *node) prestopHandler() http.Handler {
-	var first sync.Once
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /prestop", func(w http.ResponseWriter, r *http.Request) {
-		first.Do(func() {
-			n.logger.Info("the runtime is about to be stopped: leaving", "answer_within", n.drainDeadline())
-			close(n.asked)
-		})
 		// The page's bounds are for other pages. One that cannot be lifted breaks this answer off, and with it the wait.
 		answer := http.NewResponseController(w)
 		_, _ = answer.SetReadDeadline(time.Time{}), answer.SetWriteDeadline(time.Time{})
+		lag := time.NewTimer(signalLag)
+		defer lag.Stop()
+		select {
+		case <-n.leaving:
+		case <-lag.C:
+			fmt.Fprintln(w, "this host stays")
+			return
+		case <-r.Context().Done():
+			return
+		}
+		n.logger.Info("the runtime is about to be stopped", "answer_within", n.drainDeadline())
 		patience := time.NewTimer(n.drainDeadline())
 		defer patience.Stop()
 		select {

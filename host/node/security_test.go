@@ -6,11 +6,14 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"io"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc"
@@ -210,8 +213,8 @@ func (h *rigHost) restOver(settings *tls.Config) error {
 	return nil
 }
 
-// The kubelet asks for /prestop before it stops the runtime: the host leaves without a signal, and answers when nothing is
-// loaded any more.
+// The kubelet asks for /prestop before it stops the runtime, and signals the host: that answers when nothing is loaded any
+// more.
 func TestPrestopIsAnsweredWhenTheHostHasUnloaded(t *testing.T) {
 	r := newRig(t)
 	models := modelNames(4)
@@ -238,6 +241,7 @@ func TestPrestopIsAnsweredWhenTheHostHasUnloaded(t *testing.T) {
 			done <- response.Status + " " + string(content)
 		}()
 	}
+	leaving.stop()
 	for range 2 {
 		if got := <-done; got != "200 OK drained and unloaded\n" {
 			t.Errorf("/prestop: %s", got)
@@ -257,6 +261,23 @@ func TestPrestopIsAnsweredWhenTheHostHasUnloaded(t *testing.T) {
 	if loads := stays.runtime.Calls().LoadsDone; loads != len(models) {
 		t.Errorf("%d loads on the other host, want %d", loads, len(models))
 	}
+}
+
+// A runtime whose probe failed is started again, by itself: its hook, or whoever reaches the page, does not end the host.
+func TestPrestopOfAHostThatStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(Config{}, slog.New(slog.DiscardHandler))
+		answer := httptest.NewRecorder()
+		n.prestopHandler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/prestop", nil))
+		if got := answer.Body.String(); got != "this host stays\n" {
+			t.Errorf("/prestop: %q", got)
+		}
+		select {
+		case <-n.leaving:
+			t.Error("the host leaves")
+		default:
+		}
+	})
 }
 
 // Two keys are accepted while one replaces the other, and no link breaks.

@@ -62,7 +62,7 @@ func bindFlags(flags *pflag.FlagSet, c *node.Config, o *processOptions) {
 	flags.StringVar(&c.RESTAddress, "rest-address", ":8008", "REST listener")
 	flags.StringVar(&c.MetricsAddress, "metrics-address", ":2112", "Prometheus listener; empty for none")
 	flags.StringVar(&c.HealthAddress, "health-address", ":8089", "listener of /live and /ready; empty for none")
-	flags.StringVar(&c.PrestopAddress, "prestop-address", "", "listener of /prestop, answered when this host has drained and unloaded; empty for none")
+	flags.StringVar(&c.PrestopAddress, "prestop-address", "", "listener of /prestop, answered when this host has drained and unloaded, or soon if it stays; empty for none")
 	flags.StringVar(&c.TLS.CertFile, "tls-cert-file", "", "certificate of the gRPC and REST listeners, PEM, read again when it changes; empty for plain text")
 	flags.StringVar(&c.TLS.KeyFile, "tls-key-file", "", "key of --tls-cert-file, PEM")
 	flags.StringVar(&c.TLS.ClientCAFile, "tls-client-ca-file", "", "authorities of clients' certificates, PEM; empty for --tls-cert-file if it is its own")
