@@ -19,7 +19,11 @@ import (
 	"github.com/wasmesh/wasmesh/test/cluster/node"
 )
 
-const pollInterval = 50 * time.Millisecond
+const (
+	pollInterval = 50 * time.Millisecond
+	// endPatience is far more than the kernel takes to end a node's processes.
+	endPatience = time.Minute
+)
 
 // Cluster is one that may or may not be up.
 type Cluster struct {
@@ -52,7 +56,8 @@ func (c *Cluster) Kubeconfig() string { return c.config.File(node.Kubeconfig) }
 func (c *Cluster) Log() string { return c.config.File("node.log") }
 
 // Up returns when pods can be made. It reports whether it started the cluster: one that is up, or coming up, is left as
-// it is. The cluster outlives this process. See NodeArgument for what the program must do.
+// it is. The cluster outlives this process, unless ctx ends before it is ready: then what this call started is ended, and
+// its files stay for a look. See NodeArgument for what the program must do.
 func (c *Cluster) Up(ctx context.Context) (started bool, err error) {
 	_, alive, err := c.owner()
 	if err != nil {
@@ -69,7 +74,13 @@ func (c *Cluster) Up(ctx context.Context) (started bool, err error) {
 			return false, err
 		}
 	}
-	return !alive, c.await(ctx)
+	err = c.await(ctx)
+	if err != nil && !alive && ctx.Err() != nil {
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), endPatience)
+		defer cancel()
+		err = errors.Join(err, c.end(ending))
+	}
+	return !alive, err
 }
 
 // await returns when the cluster is ready, or gone.
@@ -98,27 +109,33 @@ func (c *Cluster) await(ctx context.Context) error {
 
 // Down ends the cluster and removes all of it, or what is left of one that ended otherwise. Without one it does nothing.
 func (c *Cluster) Down(ctx context.Context) error {
-	pid, alive, err := c.owner()
-	if err != nil {
+	if err := c.end(ctx); err != nil {
 		return err
 	}
-	if alive {
-		// The first process of its namespace: the kernel ends all the others with it.
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-			return fmt.Errorf("end node: %w", err)
+	return c.clear()
+}
+
+// end ends the node, if there is one, and returns when it has gone.
+func (c *Cluster) end(ctx context.Context) error {
+	pid, alive, err := c.owner()
+	if err != nil || !alive {
+		return err
+	}
+	// The first process of its namespace: the kernel ends all the others with it.
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("end node: %w", err)
+	}
+	for alive {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the node's end: %w", context.Cause(ctx))
+		case <-time.After(pollInterval):
 		}
-		for alive {
-			select {
-			case <-ctx.Done():
-				return fmt.Errorf("wait for the node's end: %w", context.Cause(ctx))
-			case <-time.After(pollInterval):
-			}
-			if _, alive, err = c.owner(); err != nil {
-				return err
-			}
+		if _, alive, err = c.owner(); err != nil {
+			return err
 		}
 	}
-	return c.clear()
+	return nil
 }
 
 // clear removes what a node that has ended leaves.

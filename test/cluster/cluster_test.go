@@ -2,6 +2,7 @@ package cluster_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -52,12 +53,14 @@ func at(t *testing.T, dir string) *cluster.Cluster {
 	return c
 }
 
-func TestDownEndsTheNodeAndRemovesItsFiles(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "cluster")
+// startHolder has a node in a directory of its own, which is never ready.
+func startHolder(t *testing.T) (holder *exec.Cmd, dir string) {
+	t.Helper()
+	dir = filepath.Join(t.TempDir(), "cluster")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	holder := exec.Command(os.Args[0])
+	holder = exec.Command(os.Args[0])
 	holder.Env = append(os.Environ(), holdEnv+"="+dir)
 	out, err := holder.StdoutPipe()
 	if err != nil {
@@ -72,6 +75,34 @@ func TestDownEndsTheNodeAndRemovesItsFiles(t *testing.T) {
 	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}
+	return holder, dir
+}
+
+// Who gives up waiting for a cluster that somebody else brings up leaves it to them.
+func TestUpThatGivesUpEndsNobodyElsesNode(t *testing.T) {
+	holder, dir := startHolder(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if started, err := at(t, dir).Up(ctx); started || !errors.Is(err, context.Canceled) {
+		t.Errorf("started %v, error %v", started, err)
+	}
+	lock, err := os.Open(filepath.Join(dir, "lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	lock.Close() // Or Down would take this test for the node.
+	if !errors.Is(err, unix.EWOULDBLOCK) {
+		t.Errorf("the node has gone: its lock is free (%v)", err)
+	}
+	if err := at(t, dir).Down(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	_ = holder.Wait() // It was killed.
+}
+
+func TestDownEndsTheNodeAndRemovesItsFiles(t *testing.T) {
+	holder, dir := startHolder(t)
 	if err := at(t, dir).Down(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,12 @@ app.kubernetes.io/name: wasmesh
 app.kubernetes.io/component: controller
 {{- end }}
 
+{{/* Labels of the pod of `helm test`, which policies let in. */}}
+{{- define "wasmesh.test.selector" -}}
+app.kubernetes.io/name: wasmesh
+app.kubernetes.io/component: test
+{{- end }}
+
 {{/* Labels of every object; .component is optional. Usage: include "wasmesh.labels" (dict "root" $ "component" "controller") */}}
 {{- define "wasmesh.labels" -}}
 app.kubernetes.io/name: wasmesh

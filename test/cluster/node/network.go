@@ -3,7 +3,9 @@ package node
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"strings"
@@ -31,11 +33,25 @@ func setUpNetwork(ctx context.Context) error {
 		// Packets between pods on the bridge pass the filters, too, where addresses of Services are translated.
 		"net/bridge/bridge-nf-call-iptables": "1",
 	} {
-		if err := os.WriteFile("/proc/sys/"+name, []byte(value), 0o644); err != nil {
+		if err := setKernel(ctx, name, value); err != nil {
 			return fmt.Errorf("set %s: %w", strings.ReplaceAll(name, "/", "."), err)
 		}
 	}
 	return nil
+}
+
+// setKernel writes a setting. That of bridges is there once the kernel has loaded what it is of, which it does not do by
+// itself.
+func setKernel(ctx context.Context, name, value string) error {
+	path := "/proc/sys/" + name
+	err := os.WriteFile(path, []byte(value), 0o644)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if failed := output(exec.CommandContext(ctx, "modprobe", "br_netfilter")); failed != nil {
+		return fmt.Errorf("%w; load the kernel's module br_netfilter: %w", err, failed)
+	}
+	return os.WriteFile(path, []byte(value), 0o644)
 }
 
 // output runs a command to its end; its output is the error's when it fails.

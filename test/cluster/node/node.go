@@ -1,7 +1,8 @@
 // Package node is one machine of a test cluster and all that runs on it: a real Kubernetes of one node, with containerd
 // and runc, inside namespaces of its own (mounts, processes, network, host name, IPC). Invariants: it changes nothing
-// outside its directory, its namespaces and the cgroups below its name; when its first process ends, the kernel ends the
-// rest, and takes mounts, interfaces and packet filters along. Called by package cluster, in a process that it starts for it.
+// outside its directory, its namespaces and the cgroups below its name, except that it loads a module of the kernel that is
+// not loaded (br_netfilter); when its first process ends, the kernel ends the rest, and takes mounts, interfaces and packet
+// filters along. Called by package cluster, in a process that it starts for it.
 package node
 
 import (

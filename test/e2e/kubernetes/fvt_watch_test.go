@@ -259,7 +259,7 @@ func (f failure) check(t *testing.T, name string, got *failureInfo) {
 	if f.whole && got.Message != f.message {
 		t.Errorf("%s: message %q, want %q", name, got.Message, f.message)
 	}
-	if age := time.Since(got.Time); age > time.Minute || age < -2*time.Second {
+	if age := time.Since(got.Time); age > patience || age < -2*time.Second {
 		t.Errorf("%s failed at %v, %v ago", name, got.Time, age)
 	}
 }

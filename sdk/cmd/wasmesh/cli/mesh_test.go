@@ -37,7 +37,7 @@ type mesh struct {
 	// changes are what a watch of objects sends after the first list; then it breaks off.
 	changes  [][]object
 	policies *adminv1.ListPoliciesResponse
-	// policyLooks, when there are any, are what is answered of policies in turn, the last one again and again.
+	// policyLooks, when there are any, are what is answered of policies in turn, the last one again and again; nil: nothing.
 	policyLooks  []*adminv1.ListPoliciesResponse
 	policyLooked atomic.Int32
 	// drains are what a drain tells, before drainErr; drained is the last that was asked for.

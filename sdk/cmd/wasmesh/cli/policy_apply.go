@@ -115,7 +115,7 @@ func (a *apply) intoMesh(ctx context.Context, module *policytest.Module) error {
 		return err
 	}
 	u := uptake{client: client, manifest: a.manifest, out: a.out}
-	u.before = u.entries(ctx)
+	u.lookBefore(ctx)
 	where, changed, err := client.putPolicy(ctx, object, content)
 	if err != nil {
 		return err

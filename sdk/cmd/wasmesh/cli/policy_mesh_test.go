@@ -16,7 +16,10 @@ import (
 
 func (m *mesh) ListPolicies(context.Context, *adminv1.ListPoliciesRequest) (*adminv1.ListPoliciesResponse, error) {
 	if len(m.policyLooks) > 0 {
-		return m.policyLooks[min(int(m.policyLooked.Add(1)), len(m.policyLooks))-1], nil
+		if look := m.policyLooks[min(int(m.policyLooked.Add(1)), len(m.policyLooks))-1]; look != nil {
+			return look, nil
+		}
+		return nil, status.Error(codes.Unavailable, "not yet")
 	}
 	return m.policies, nil
 }

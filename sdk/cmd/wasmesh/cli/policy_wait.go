@@ -34,14 +34,23 @@ type uptake struct {
 	unasked bool
 }
 
-// entries answers what the mesh says of the policy now; nothing while it does not answer.
-func (u *uptake) entries(ctx context.Context) []*policy {
+// entries answers what the mesh says of the policy now.
+func (u *uptake) entries(ctx context.Context) ([]*policy, error) {
 	answer, err := u.client.ListPolicies(ctx, &adminv1.ListPoliciesRequest{})
 	u.unasked = status.Code(err) == codes.Unavailable && !u.client.returns()
 	if err != nil {
-		return nil
+		return nil, err
 	}
-	return keep(answer.GetPolicies(), func(p *policy) bool { return p.GetName() == u.manifest.Name })
+	return keep(answer.GetPolicies(), func(p *policy) bool { return p.GetName() == u.manifest.Name }), nil
+}
+
+// lookBefore is for the moment before the policy is written: without it, what the mesh still says of the one before would
+// be taken for news. A mesh that does not answer has said nothing.
+func (u *uptake) lookBefore(ctx context.Context) {
+	_ = u.client.patiently(ctx, func() (err error) {
+		u.before, err = u.entries(ctx)
+		return err
+	})
 }
 
 // follow waits until the mesh has taken the policy up, at the latest until ctx ends, and says what became of it. The error
@@ -49,7 +58,7 @@ func (u *uptake) entries(ctx context.Context) []*policy {
 func (u *uptake) follow(ctx context.Context) error {
 	var seen []*policy
 	for started := time.Now(); ; {
-		if now := u.entries(ctx); len(now) > 0 {
+		if now, err := u.entries(ctx); err == nil && len(now) > 0 {
 			seen = now
 		}
 		if u.settled(seen) {

@@ -44,6 +44,8 @@ func TestPolicyApplySaysWhatBecameOfIt(t *testing.T) {
 	mended[0], mended[1] = policyList(invalid), policyList(invalid)
 	replaced := becoming(t, adminv1.PolicyPhase_POLICY_PHASE_PROGRAMMED, "")
 	replaced[0], replaced[1] = policyList(before), policyList(before)
+	away := append([]*adminv1.ListPoliciesResponse{nil, policyList(before)}, becoming(t, adminv1.PolicyPhase_POLICY_PHASE_CONFLICT, "other has the hook")...)
+	away[2], away[3] = policyList(before), policyList(before)
 	hostless := entry(t, adminv1.PolicyPhase_POLICY_PHASE_PENDING, "waiting for a host to connect")
 	hostless.Hosts = 0
 	for _, c := range []struct {
@@ -54,6 +56,7 @@ func TestPolicyApplySaysWhatBecameOfIt(t *testing.T) {
 	}{
 		{"new", becoming(t, adminv1.PolicyPhase_POLICY_PHASE_PROGRAMMED, ""), nil, "evict: Programmed on 2 of 2 hosts\n", ""},
 		{"in place of another", replaced, nil, "evict: Programmed on 2 of 2 hosts\n", ""},
+		{"in place of another, asked too early at first", away, nil, "evict: Conflict: other has the hook\n", ""},
 		{"in place of one that was refused", mended, nil, "evict: Programmed on 2 of 2 hosts\n", ""},
 		{"second", becoming(t, adminv1.PolicyPhase_POLICY_PHASE_CONFLICT, "other has the hook"), nil, "evict: Conflict: other has the hook\n", ""},
 		{"shadow", becoming(t, adminv1.PolicyPhase_POLICY_PHASE_SHADOW, ""), []string{"--shadow"}, "evict: Shadow on 2 of 2 hosts\n", ""},

@@ -46,7 +46,7 @@ create on pods/portforward.`,
 	root.SetErr(&lineWriter{out: streams.Err, words: where.words})
 	where.addFlags(root)
 	root.AddCommand(newUp(args[0], where), newGet(where), newDescribe(where), newInfer(where), newCopies(where), newPolicy(where),
-		newWhy(where), newDrain(where), newReady(), newLint(), newSim(), newReady())
+		newWhy(where), newDrain(where), newReady(), newLint(), newSim())
 	root.SetFlagErrorFunc(func(command *cobra.Command, err error) error {
 		return fmt.Errorf("%w: `%s --help` lists the flags", err, command.CommandPath())
 	})

@@ -19,6 +19,8 @@ const (
 	maxAnswerBytes = 256 << 20
 	// connectTimeout is for a TLS handshake and two hops, on a network that is far away.
 	connectTimeout = 15 * time.Second
+	// firstPause is short: the next attempt goes to another replica of the controller, if there are several.
+	firstPause = 200 * time.Millisecond
 )
 
 // Admin is wasmesh.admin.v1 of a cluster: objects and Events are answered by the API server, everything else by the
@@ -29,17 +31,20 @@ type Admin struct {
 	conn    *grpc.ClientConn
 
 	mu sync.Mutex
-	// failure is of the last attempt to reach the controller; guarded by mu.
-	failure error
+	// failure is of the last attempt to reach the controller, and attempts is how many there were; guarded by mu.
+	failure  error
+	attempts int
 }
 
 // Admin makes one. The caller closes it.
 func (c *Cluster) Admin() (*Admin, error) {
 	a := &Admin{cluster: c}
+	pauses := backoff.DefaultConfig
+	pauses.BaseDelay = firstPause
 	conn, err := grpc.NewClient("passthrough:///controller", grpc.WithContextDialer(a.dial),
 		grpc.WithTransportCredentials(insecure.NewCredentials()), // The forwarded port is inside TLS to the API server.
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswerBytes)),
-		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: connectTimeout}))
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: pauses, MinConnectTimeout: connectTimeout}))
 	if err != nil {
 		return nil, fmt.Errorf("connect to the controller: %w", err)
 	}
@@ -58,7 +63,11 @@ func (a *Admin) Failure() error {
 }
 
 func (a *Admin) dial(ctx context.Context, _ string) (net.Conn, error) {
-	pod, err := a.cluster.controller(ctx)
+	a.mu.Lock()
+	attempt := a.attempts
+	a.attempts++
+	a.mu.Unlock()
+	pod, err := a.cluster.controller(ctx, attempt)
 	var conn net.Conn
 	if err == nil {
 		conn, err = a.cluster.dial(ctx, pod)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -100,6 +101,18 @@ func TestControllerIsAsked(t *testing.T) {
 	}
 	if namespace, err := c.PolicyNamespace(t.Context()); err != nil || namespace != "wasmesh" {
 		t.Errorf("policies in %q, error %v", namespace, err)
+	}
+}
+
+// Of several replicas only the leader listens, and pods do not say which it is.
+func TestControllerThatLeads(t *testing.T) {
+	s := start(t,
+		clustertest.Pod("wasmesh", "wasmesh-controller-0", clustertest.ControllerLabels, "", true),
+		clustertest.Pod("wasmesh", "wasmesh-controller-1", clustertest.ControllerLabels, "", true))
+	s.Forward("wasmesh-controller-1", 11882, controller(t))
+	answer, err := openAdmin(t, open(t, s, "models", "")).ListHosts(t.Context(), &adminv1.ListHostsRequest{}, grpc.WaitForReady(true))
+	if err != nil || len(answer.GetHosts()) != 1 {
+		t.Errorf("answer %v, error %v", answer, err)
 	}
 }
 

@@ -25,7 +25,7 @@ func (c *Cluster) PolicyNamespace(ctx context.Context) (string, error) {
 	if c.config.ControllerNamespace != "" {
 		return c.config.ControllerNamespace, nil
 	}
-	pod, err := c.controller(ctx)
+	pod, err := c.controller(ctx, 0)
 	return pod.Namespace, err
 }
 

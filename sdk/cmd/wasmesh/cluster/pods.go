@@ -23,8 +23,9 @@ const controllerLabels = "app.kubernetes.io/name=wasmesh,app.kubernetes.io/compo
 // adminPort is where the controller listens for tools, on its loopback: who may forward a port may ask.
 const adminPort = 11882
 
-// controller finds a pod of the controller that is ready.
-func (c *Cluster) controller(ctx context.Context) (portforward.Pod, error) {
+// controller finds a pod of the controller that is ready. Of several only the leader listens, and no pod says that it is
+// the one: each attempt, counted from 0, is given the next.
+func (c *Cluster) controller(ctx context.Context, attempt int) (portforward.Pod, error) {
 	namespace := c.config.ControllerNamespace
 	options := metav1.ListOptions{LabelSelector: controllerLabels}
 	found, err := list[corev1.Pod](ctx, c, pods, namespace, options)
@@ -40,8 +41,12 @@ func (c *Cluster) controller(ctx context.Context) (portforward.Pod, error) {
 	if len(able) == 0 {
 		return portforward.Pod{}, noController(found, namespace, narrowed)
 	}
-	chosen, err := c.ofOneNamespace(able)
-	return portforward.Pod{Namespace: chosen.Namespace, Name: chosen.Name, Port: adminPort}, err
+	able, err = c.ofOneNamespace(able)
+	if err != nil {
+		return portforward.Pod{}, err
+	}
+	chosen := able[attempt%len(able)]
+	return portforward.Pod{Namespace: chosen.Namespace, Name: chosen.Name, Port: adminPort}, nil
 }
 
 func noController(found []corev1.Pod, namespace string, narrowed bool) error {
@@ -60,21 +65,22 @@ func noController(found []corev1.Pod, namespace string, narrowed bool) error {
 	return &Error{NoController, "there is no controller in this cluster: install the chart, or choose another --context", nil}
 }
 
-// ofOneNamespace chooses a controller of the present namespace, or of the only one that has any.
-func (c *Cluster) ofOneNamespace(able []corev1.Pod) (corev1.Pod, error) {
+// ofOneNamespace chooses the controllers of the present namespace, or of the only one that has any; there is one at least.
+func (c *Cluster) ofOneNamespace(able []corev1.Pod) ([]corev1.Pod, error) {
+	here := slices.DeleteFunc(slices.Clone(able), func(p corev1.Pod) bool { return p.Namespace != c.namespace })
+	if len(here) > 0 {
+		return here, nil
+	}
 	var namespaces []string
 	for _, p := range able {
-		if p.Namespace == c.namespace {
-			return p, nil
-		}
 		if !slices.Contains(namespaces, p.Namespace) {
 			namespaces = append(namespaces, p.Namespace)
 		}
 	}
 	if len(namespaces) == 1 {
-		return able[0], nil
+		return able, nil
 	}
-	return corev1.Pod{}, &Error{NoController, fmt.Sprintf("there are controllers in the namespaces %s: choose one with --controller-namespace",
+	return nil, &Error{NoController, fmt.Sprintf("there are controllers in the namespaces %s: choose one with --controller-namespace",
 		strings.Join(namespaces, ", ")), nil}
 }
 
