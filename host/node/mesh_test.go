@@ -24,13 +24,13 @@ import (
 func TestAnyHostServesAnyModel(t *testing.T) {
 	r := newRig(t)
 	const models = 9
-	for i := range models {
-		r.model(fmt.Sprintf("m%d", i), fake.Artifact{SizeBytes: 1 << 20})
-	}
 	for _, id := range []string{"r-0", "r-1", "r-2"} {
 		r.start(id)
 	}
-	r.together()
+	r.together() // Hosts that do not know each other yet may load the same.
+	for i := range models {
+		r.model(fmt.Sprintf("m%d", i), fake.Artifact{SizeBytes: 1 << 20})
+	}
 	for _, h := range r.hosts {
 		for i := range models {
 			r.must(h, fmt.Sprintf("m%d", i))
@@ -189,13 +189,13 @@ func TestTheModelsOfAHostThatDiedAreLoadedElsewhere(t *testing.T) {
 func TestADrainedHostLosesNoRequest(t *testing.T) {
 	r := newRig(t)
 	models := modelNames(12)
-	for _, m := range models {
-		r.model(m, fake.Artifact{SizeBytes: 1 << 20, LoadMS: fake.Milliseconds(50), ServiceMS: fake.Milliseconds(2)})
-	}
 	for _, id := range []string{"r-0", "r-1", "r-2"} {
 		r.start(id)
 	}
 	r.together()
+	for _, m := range models {
+		r.model(m, fake.Artifact{SizeBytes: 1 << 20, LoadMS: fake.Milliseconds(50), ServiceMS: fake.Milliseconds(2)})
+	}
 	for _, m := range models {
 		r.must(r.hosts["r-0"], m)
 	}

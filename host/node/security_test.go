@@ -78,13 +78,13 @@ func TestAMeshOverMutualTLS(t *testing.T) {
 	r := newRig(t)
 	secure := r.secure()
 	models := modelNames(6)
-	for _, m := range models {
-		r.model(m, fake.Artifact{SizeBytes: 1 << 20})
-	}
 	for _, id := range []string{"r-0", "r-1", "r-2"} {
 		r.start(id, secure)
 	}
 	r.together()
+	for _, m := range models {
+		r.model(m, fake.Artifact{SizeBytes: 1 << 20})
+	}
 	for _, h := range r.hosts {
 		for _, m := range models {
 			r.must(h, m)
