@@ -221,14 +221,13 @@ func TestAPeerBreaksDownWhileRequestsWaitThere(t *testing.T) {
 
 // TestAPeerBreaksDownWithARequest that the model server has: it is not sent again.
 func TestAPeerBreaksDownWithARequest(t *testing.T) {
-	entered := make(chan struct{})
+	entered := make(chan struct{}, 1)
 	target, _ := (&runtimeServer{infer: func(ctx context.Context, _ *inference.ModelInferRequest) (*inference.ModelInferResponse, error) {
-		close(entered)
+		entered <- struct{}{}
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}}).start(t)
 	for _, waits := range []bool{false, true} {
-		entered = make(chan struct{})
 		host := newPeerHost(t, Config{}, target)
 		m, relay := newRelay(t, Config{}, waits, host)
 		go func() { <-entered; host.peerServer.Close() }()

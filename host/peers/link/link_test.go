@@ -417,6 +417,7 @@ func TestMalformedFollowerIsRefused(t *testing.T) {
 				if _, err := stream.Recv(); status.Code(err) != c.want {
 					t.Errorf("answered %v, want %v", err, c.want)
 				}
+				synctest.Wait() // It is answered before it is counted.
 				if c.why != "" && m.of(c.why) != 1 {
 					t.Errorf("counted %v, want %q", m.refused, c.why)
 				}
