@@ -23,6 +23,11 @@ func TestAPIServer(t *testing.T) {
 	s.namespace("elsewhere", nil)
 	s.namespace("mesh", map[string]string{"modelmesh-enabled": "true"})
 	s.helm("install", release, chartDir(t), "-n", namespace, "--set", "quickstart.enabled=true,predictor.legacyGroup=true")
+	s.serves("serving.kserve.io/v1beta1", "InferenceService")
+	for _, kind := range []string{"Predictor", "ServingRuntime", "ClusterServingRuntime"} {
+		s.serves("serving.kserve.io/v1alpha1", kind)
+	}
+	s.serves("wmlserving.ai.ibm.com/v1", "Predictor")
 	for name, test := range map[string]func(*testing.T, *server){
 		"examples are accepted whole":          testExamples,
 		"what ModelMesh's definitions refused": testStructure,

@@ -155,6 +155,17 @@ func (s *server) eventually(what string, do func() error) {
 	}
 }
 
+// serves waits until a kind is served, which it is a moment after it was defined.
+func (s *server) serves(apiVersion, kind string) {
+	s.t.Helper()
+	s.eventually(apiVersion+" "+kind+" is served", func() error {
+		list := &unstructured.UnstructuredList{}
+		list.SetAPIVersion(apiVersion)
+		list.SetKind(kind + "List")
+		return s.client.List(s.t.Context(), list)
+	})
+}
+
 // get answers an object, nil when there is none.
 func (s *server) get(apiVersion, kind, namespace, name string) *unstructured.Unstructured {
 	s.t.Helper()
