@@ -17,7 +17,7 @@ NO_DOWNLOADS := 2>&1 | { grep -v '^go: downloading' || true; }
 PROGRAMS := ./sdk/cmd/wasmesh ./host/cmd/wasmesh-host ./controller/cmd/wasmesh-controller ./runtimes/fake/cmd/fake-runtime
 
 # Packages with goroutines of their own: tested with the race detector.
-RACE ?= ./host/... ./controller/... ./runtimes/... ./sdk/cmd/... ./wasm-policies/...
+RACE ?= ./host/... ./controller/... ./runtimes/... ./sdk/cmd/... ./wasm-policies/engine ./wasm-policies/hook/...
 
 # Those of them that assert what requests cost: tested without it as well, since it costs memory itself.
 WITHOUT_RACE ?= ./host/ingress
