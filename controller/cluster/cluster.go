@@ -134,7 +134,7 @@ func assemble(ctx context.Context, c Config) (*assembly, error) {
 	}); err != nil {
 		return nil, err
 	}
-	if err := a.setUp(kinds); err != nil {
+	if err := a.setUp(ctx, kinds); err != nil {
 		return nil, err
 	}
 	return a, nil

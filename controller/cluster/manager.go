@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -11,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	managerconfig "sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
@@ -18,6 +20,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/wasmesh/wasmesh/controller/config"
+	"github.com/wasmesh/wasmesh/controller/identity"
 	"github.com/wasmesh/wasmesh/controller/inferenceservice"
 	"github.com/wasmesh/wasmesh/controller/policystatus"
 	"github.com/wasmesh/wasmesh/controller/predictor"
@@ -67,6 +70,21 @@ func newManager(c Config, scheme *runtime.Scheme, settings config.Config) (manag
 	return m, nil
 }
 
+// watchIdentity has the leader's authority told of its objects, by a cache beside the manager's, which has other Secrets and
+// ConfigMaps.
+func (a *assembly) watchIdentity(ctx context.Context) error {
+	options := identity.CacheOptions(a.config.Namespace, a.config.NamespaceScope)
+	options.Scheme, options.Mapper, options.HTTPClient = a.manager.GetScheme(), a.manager.GetRESTMapper(), a.manager.GetHTTPClient()
+	watched, err := cache.New(a.manager.GetConfig(), options)
+	if err != nil {
+		return fmt.Errorf("make cache: %w", err)
+	}
+	if err := a.identity.Watch(ctx, watched); err != nil {
+		return err
+	}
+	return a.manager.Add(watched)
+}
+
 // limited bounds the rate of requests, which otherwise client-go does, at a few a second.
 func limited(config *rest.Config) *rest.Config {
 	bounded := rest.CopyConfig(config)
@@ -75,7 +93,7 @@ func limited(config *rest.Config) *rest.Config {
 }
 
 // setUp adds everything that runs.
-func (a *assembly) setUp(kinds kubernetes.Kinds) error {
+func (a *assembly) setUp(ctx context.Context, kinds kubernetes.Kinds) error {
 	c, m := a.config, a.manager
 	_, port, err := net.SplitHostPort(c.SyncAddress)
 	if err != nil {
@@ -85,6 +103,7 @@ func (a *assembly) setUp(kinds kubernetes.Kinds) error {
 		m.AddHealthzCheck("ping", healthz.Ping),
 		m.AddReadyzCheck("objects", a.readObjects),
 		m.Add(&leader{assembly: a}),
+		a.watchIdentity(ctx),
 		policystatus.SetUp(m, policystatus.Deps{Decisions: a.seat, Logger: c.Logger}),
 		servingruntime.SetUp(m, servingruntime.Deps{
 			Decisions: a.seat, Mesh: a.seat, Events: a.recorder, Sleep: a.sleep,

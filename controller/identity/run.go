@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// recheckEvery is how often objects are looked at without a reason, in case somebody has changed them and nobody said.
+	// recheckEvery is how often objects are looked at without a reason: nobody watches the Secret of the authorities.
 	recheckEvery = time.Hour
 	// firstRetry and lastRetry are the pauses after a failure.
 	firstRetry = time.Second

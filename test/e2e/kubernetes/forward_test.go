@@ -13,7 +13,7 @@ import (
 func (u *user) forward(port string) (stop func()) {
 	u.t.Helper()
 	ctx, cancel := context.WithCancel(u.t.Context())
-	c, err := command(ctx, "kubectl", "port-forward", "--namespace", u.namespace, "service/modelmesh-serving", port)
+	c, err := theCluster.Command(ctx, "kubectl", "port-forward", "--namespace", u.namespace, "service/modelmesh-serving", port)
 	if err != nil {
 		u.t.Fatal(err)
 	}

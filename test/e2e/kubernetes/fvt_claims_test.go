@@ -46,7 +46,7 @@ func (u *user) claim(name string) {
 	u.apply(fmt.Sprintf(claimForm, u.namespace, name, dir))
 	u.t.Cleanup(func() {
 		// The test's context has ended. The volume goes after its claim, which goes with the namespace.
-		if out, err := output(context.Background(), nil, "kubectl", "delete", "persistentvolume", u.namespace+"-"+name, "--wait=false"); err != nil {
+		if out, err := theCluster.Output(context.Background(), nil, "kubectl", "delete", "persistentvolume", u.namespace+"-"+name, "--wait=false"); err != nil {
 			u.t.Errorf("%v\n%s", err, out)
 		}
 	})

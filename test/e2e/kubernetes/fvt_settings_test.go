@@ -34,7 +34,7 @@ func changeSetting(ctx context.Context, key string, value any) error {
 	settingsLock.Lock()
 	defer settingsLock.Unlock()
 	kubectl := func(stdin string, args ...string) (string, error) {
-		return output(ctx, strings.NewReader(stdin), "kubectl", append([]string{"--namespace", releaseNamespace}, args...)...)
+		return theCluster.Output(ctx, strings.NewReader(stdin), "kubectl", append([]string{"--namespace", releaseNamespace}, args...)...)
 	}
 	said, err := kubectl("", "get", "configmap", "model-serving-config", "--ignore-not-found", "-o", `jsonpath={.data.config\.yaml}`)
 	if err != nil {

@@ -89,7 +89,7 @@ func (r *record[T]) mark(name string) int { return len(r.of(name, 0)) }
 func (u *user) follow(resource string, tell func(name string, object json.RawMessage)) {
 	u.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	c, err := command(ctx, "kubectl", "--namespace", u.namespace, "get", resource, "--watch", "--output-watch-events", "-o", "json")
+	c, err := theCluster.Command(ctx, "kubectl", "--namespace", u.namespace, "get", resource, "--watch", "--output-watch-events", "-o", "json")
 	if err != nil {
 		cancel()
 		u.t.Fatal(err)

@@ -6,12 +6,10 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
-	"github.com/wasmesh/wasmesh/test/cluster"
-	"github.com/wasmesh/wasmesh/test/cluster/node"
+	"github.com/wasmesh/wasmesh/test/cluster/terminal"
 )
 
 const (
@@ -19,16 +17,11 @@ const (
 	release           = "wasmesh"
 	releaseNamespace  = "modelmesh-serving"
 	installTimeout    = 5 * time.Minute
-	clusterFiles      = ".wasmesh/cluster"
-	kubernetesTools   = "bin/tools/kubernetes"
 	controllerService = "wasmesh-controller"
 )
 
-// root is the clone.
-var root string
-
 // theCluster is the one that is up.
-var theCluster *cluster.Cluster
+var theCluster *terminal.Terminal
 
 func TestMain(m *testing.M) {
 	if spec := os.Getenv(loadVariable); spec != "" {
@@ -45,11 +38,7 @@ func TestMain(m *testing.M) {
 // it down.
 func run(m *testing.M) int {
 	var err error
-	if root, err = filepath.Abs("../../.."); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	theCluster, err = cluster.At(node.Config{Dir: filepath.Join(root, clusterFiles), Programs: filepath.Join(root, kubernetesTools)})
+	theCluster, err = terminal.At("../../..")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -65,7 +54,7 @@ func run(m *testing.M) int {
 
 // install puts the chart with the images of this clone into the cluster, or brings an earlier installation up to date.
 func install(ctx context.Context) error {
-	out, err := output(ctx, nil, "helm", append([]string{
+	out, err := theCluster.Output(ctx, nil, "helm", append([]string{
 		"upgrade", "--install", release, "charts/wasmesh", "--namespace", releaseNamespace, "--create-namespace", "--wait", "--timeout", "4m",
 	}, chartValues()...)...)
 	if err != nil {

@@ -219,7 +219,7 @@ func (p *policyMesh) policyFile(name, module string) (configMap, file string) {
 // wasmesh runs the CLI, which must succeed.
 func (p *policyMesh) wasmesh(args ...string) {
 	p.t.Helper()
-	if out, err := output(p.t.Context(), nil, "kubectl-wasmesh", args...); err != nil {
+	if out, err := theCluster.Output(p.t.Context(), nil, "kubectl-wasmesh", args...); err != nil {
 		p.t.Fatalf("%v\n%s", err, out)
 	}
 }
@@ -229,7 +229,7 @@ func (p *policyMesh) activate(configMap, file string, flags ...string) {
 	p.t.Helper()
 	p.t.Cleanup(func() {
 		// The test's context has ended.
-		if out, err := output(context.Background(), nil, "kubectl", "delete", "configmap", configMap, "--namespace", releaseNamespace, "--ignore-not-found"); err != nil {
+		if out, err := theCluster.Output(context.Background(), nil, "kubectl", "delete", "configmap", configMap, "--namespace", releaseNamespace, "--ignore-not-found"); err != nil {
 			p.t.Errorf("%v\n%s", err, out)
 		}
 	})
@@ -296,7 +296,9 @@ func (p *policyMesh) onAllHosts(text, hook string) bool {
 }
 
 // shippedPolicy is a module of bin/policies.
-func shippedPolicy(name string) string { return filepath.Join(root, "bin/policies", name+".wasm") }
+func shippedPolicy(name string) string {
+	return filepath.Join(theCluster.Root, "bin/policies", name+".wasm")
+}
 
 // writeTemporary is a file of the test.
 func writeTemporary(t *testing.T, name string, content []byte) string {

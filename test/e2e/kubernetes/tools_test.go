@@ -3,12 +3,8 @@
 package kubernetes
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -20,42 +16,6 @@ const (
 	// lookAgain is the pause between two looks: each is a kubectl, which costs more than what it looks at.
 	lookAgain = 500 * time.Millisecond
 )
-
-// program is the path of helm and grpcurl, which the Makefile installs; kubectl is on the cluster's own path.
-func program(name string) string {
-	switch name {
-	case "helm", "grpcurl":
-		return filepath.Join(root, "bin/tools", name)
-	case "kubectl-wasmesh":
-		return filepath.Join(root, "bin/wasmesh")
-	}
-	return name
-}
-
-// command prepares a program in the cluster's network, with the clone as its directory.
-func command(ctx context.Context, name string, args ...string) (*exec.Cmd, error) {
-	c, err := theCluster.Command(ctx, program(name), args...)
-	if err != nil {
-		return nil, err
-	}
-	c.Dir = root
-	return c, nil
-}
-
-// output runs a program to its end and answers all that it printed.
-func output(ctx context.Context, stdin io.Reader, name string, args ...string) (string, error) {
-	c, err := command(ctx, name, args...)
-	if err != nil {
-		return "", err
-	}
-	c.Stdin = stdin
-	var out bytes.Buffer
-	c.Stdout, c.Stderr = &out, &out
-	if err := c.Run(); err != nil {
-		return out.String(), fmt.Errorf("%s %s: %w", name, strings.Join(args, " "), err)
-	}
-	return out.String(), nil
-}
 
 // user is somebody who works in one namespace.
 type user struct {
@@ -82,7 +42,7 @@ func newUser(t *testing.T, namespace string) *user {
 		}
 		// The test's context has ended. A namespace with pods takes more than a minute to go, whoever made them:
 		// TestNamespaceInUse waits for one.
-		if out, err := output(context.Background(), nil, "kubectl", "delete", "namespace", namespace, "--wait=false", "--ignore-not-found"); err != nil {
+		if out, err := theCluster.Output(context.Background(), nil, "kubectl", "delete", "namespace", namespace, "--wait=false", "--ignore-not-found"); err != nil {
 			t.Errorf("%v\n%s", err, out)
 		}
 	})
@@ -99,12 +59,12 @@ func (u *user) kubectl(args ...string) string {
 	if err != nil {
 		u.t.Fatalf("%v\n%s", err, out)
 	}
-	return strings.TrimRight(out, "\n")
+	return out
 }
 
 // try is kubectl that may fail.
 func (u *user) try(args ...string) (string, error) {
-	return output(u.t.Context(), nil, "kubectl", append([]string{"--namespace", u.namespace}, args...)...)
+	return theCluster.Output(u.t.Context(), nil, "kubectl", append([]string{"--namespace", u.namespace}, args...)...)
 }
 
 // apply is `kubectl apply -f -`; flags such as --server-side go along.
@@ -133,7 +93,7 @@ func (u *user) applyRuntimes(yaml string, names ...string) {
 
 // tryWith is a kubectl that reads a file, such as apply or replace.
 func (u *user) tryWith(yaml string, args ...string) (string, error) {
-	return output(u.t.Context(), strings.NewReader(yaml), "kubectl", append(args, "--namespace", u.namespace, "--filename", "-")...)
+	return theCluster.Output(u.t.Context(), strings.NewReader(yaml), "kubectl", append(args, "--namespace", u.namespace, "--filename", "-")...)
 }
 
 // field is one field of an object, by JSONPath without braces, such as ".status.url".
@@ -180,7 +140,7 @@ func (u *user) explain() {
 		{"logs", "--namespace", releaseNamespace, "deployment/" + controllerService, "--tail=40"},
 		{"logs", "--namespace", u.namespace, "--selector", "modelmesh-service=modelmesh-serving", "--container", "mm", "--tail=40", "--prefix"},
 	} {
-		out, _ := output(context.Background(), nil, "kubectl", args...)
+		out, _ := theCluster.Output(context.Background(), nil, "kubectl", args...)
 		u.t.Logf("kubectl %s:\n%s", strings.Join(args, " "), out)
 	}
 }

@@ -86,7 +86,7 @@ func (u *user) askREST(name, model string) {
 	u.t.Helper()
 	stop := u.forward("8008")
 	defer stop()
-	out, err := output(u.t.Context(), nil, "curl", "-sS", "--fail-with-body", "-d", "@docs/examples/quickstart-requests/input-rest.json", "http://localhost:8008/v2/models/"+name+"/infer")
+	out, err := theCluster.Output(u.t.Context(), nil, "curl", "-sS", "--fail-with-body", "-d", "@docs/examples/quickstart-requests/input-rest.json", "http://localhost:8008/v2/models/"+name+"/infer")
 	if err != nil {
 		u.t.Errorf("%v\n%s", err, out)
 		return
@@ -107,12 +107,12 @@ func (u *user) askGRPC(name, model string) {
 	u.t.Helper()
 	stop := u.forward("8033")
 	defer stop()
-	request, err := os.ReadFile(filepath.Join(root, "docs/examples/quickstart-requests/input-grpc.json"))
+	request, err := os.ReadFile(filepath.Join(theCluster.Root, "docs/examples/quickstart-requests/input-grpc.json"))
 	if err != nil {
 		u.t.Fatal(err)
 	}
 	request = bytes.ReplaceAll(request, []byte(`"example-sklearn-isvc"`), []byte(`"`+name+`"`))
-	out, err := output(u.t.Context(), bytes.NewReader(request), "grpcurl", "-plaintext", "-import-path", "sdk/proto", "-proto", "inference/inference.proto",
+	out, err := theCluster.Output(u.t.Context(), bytes.NewReader(request), "grpcurl", "-plaintext", "-import-path", "sdk/proto", "-proto", "inference/inference.proto",
 		"-d", "@", "localhost:8033", "inference.GRPCInferenceService.ModelInfer")
 	if err != nil {
 		u.t.Errorf("%v\n%s", err, out)

@@ -1,6 +1,6 @@
 //go:build cluster
 
-package migrate
+package guides
 
 import (
 	"encoding/json"
@@ -87,7 +87,7 @@ func (o *owner) helm(what string, args ...string) {
 	case "upgrade":
 		args = append(args, "charts/wasmesh")
 	}
-	if out, err := output(o.t.Context(), strings.NewReader(values), "helm", args...); err != nil {
+	if out, err := theCluster.Output(o.t.Context(), strings.NewReader(values), "helm", args...); err != nil {
 		o.t.Fatalf("%v\n%s", err, out)
 	}
 }

@@ -1,19 +1,13 @@
 //go:build cluster
 
-package migrate
+package guides
 
 import (
-	"maps"
-	"slices"
 	"strconv"
-	"strings"
 	"testing"
 )
 
-// guide is the document that is executed.
-const guide = "docs/migrate.md"
-
-// TestMigrate is somebody who comes from ModelMesh: the commands of the guide, in its order, in one shell.
+// TestMigrate is somebody who comes from ModelMesh: the commands of docs/migrate.md, in its order, in one shell.
 func TestMigrate(t *testing.T) {
 	empty(t)
 	o := newOwner(t, "from-modelmesh")
@@ -27,25 +21,16 @@ func TestMigrate(t *testing.T) {
 		deployments[r.name] = o.field("deployment/modelmesh-serving-"+r.name, ".metadata.uid")
 	}
 	service := o.field("service/modelmesh-serving", ".metadata.uid")
-	blocks, sh := commands(t, guide), newShell(t)
-	if got := slices.Sorted(maps.Keys(blocks)); !slices.Equal(got, []string{"1", "2", "3", "4", "5"}) {
-		t.Fatalf("%s has commands in sections %q: what is new has to be tried here", guide, got)
-	}
-	section := func(number string) {
-		t.Helper()
-		for _, block := range blocks[number] {
-			// "say yours", says the guide.
-			t.Logf("section %s\n%s", number, sh.run(strings.Replace(block, "NAMESPACE=modelmesh-serving\n", "NAMESPACE="+o.namespace+"\n", 1)))
-		}
-	}
+	guide := read(t, "docs/migrate.md", chartValues)
+	guide.replace("NAMESPACE=modelmesh-serving\n", "NAMESPACE="+o.namespace+"\n") // "say yours", it says
 
-	section("1") // See what will differ.
+	guide.section("1. See what will differ")
 	unharmed(t, had, "looking")
-	section("2") // Stop ModelMesh's controller.
+	guide.section("2") // Stop ModelMesh's controller.
 	if got := o.kubectl("get", "pods", "--selector", "control-plane=modelmesh-controller", "-o", "name"); got != "" {
 		t.Errorf("ModelMesh's controller runs on: %s", got)
 	}
-	section("3") // Install, and wait for the rolling updates.
+	guide.section("3") // Install, and wait for the rolling updates.
 	for _, r := range runtimes {
 		d := "deployment/modelmesh-serving-" + r.name
 		if got := o.field(d, ".metadata.uid"); got != deployments[r.name] {
@@ -57,13 +42,13 @@ func TestMigrate(t *testing.T) {
 	if got := o.field("service/modelmesh-serving", ".metadata.uid"); got != service {
 		t.Error("the Service was not taken over in place")
 	}
-	section("4") // Look.
+	guide.section("4") // Look.
 	o.served()
 	t.Logf("people had %d objects", unharmed(t, had, "installing"))
 	t.Run("footprint", func(t *testing.T) { (&owner{t, o.namespace}).footprint(setting(t, "MODELS", 20, strconv.Atoi)) })
 
 	had = possessions(t)
-	section("5") // Go back.
+	guide.section("5") // Go back.
 	t.Logf("people had %d objects", unharmed(t, had, "going back"))
 	o.kubectl("rollout", "status", "deployment/modelmesh-controller", "--timeout=2m")
 	for _, r := range runtimes {

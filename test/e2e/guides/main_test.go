@@ -1,25 +1,21 @@
 //go:build cluster
 
-package migrate
+package guides
 
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"testing"
 
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 
-	"github.com/wasmesh/wasmesh/test/cluster"
-	"github.com/wasmesh/wasmesh/test/cluster/node"
+	"github.com/wasmesh/wasmesh/test/cluster/terminal"
 )
 
+// theCluster is the one that is up, and api its API server.
 var (
-	// root is the clone.
-	root string
-	// theCluster is the one that is up, and api its API server.
-	theCluster *cluster.Cluster
+	theCluster *terminal.Terminal
 	api        *dynamic.DynamicClient
 )
 
@@ -33,10 +29,7 @@ func TestMain(m *testing.M) {
 
 // find the cluster of this clone.
 func find() (err error) {
-	if root, err = filepath.Abs("../../.."); err != nil {
-		return err
-	}
-	theCluster, err = cluster.At(node.Config{Dir: filepath.Join(root, ".wasmesh/cluster"), Programs: filepath.Join(root, "bin/tools/kubernetes")})
+	theCluster, err = terminal.At("../../..")
 	if err != nil {
 		return err
 	}

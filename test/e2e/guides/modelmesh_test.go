@@ -1,6 +1,6 @@
 //go:build cluster
 
-package migrate
+package guides
 
 import (
 	"context"
@@ -139,7 +139,7 @@ func (o *owner) modelMesh() {
 	o.pipe(fmt.Sprintf(serviceForm, o.namespace, o.field("namespace/"+o.namespace, ".metadata.uid")), "create", manager)
 	o.pipe(fmt.Sprintf(webhookForm, o.namespace), "create")
 	o.t.Cleanup(func() { // The test's context has ended. Left there, it would refuse everybody's runtimes.
-		out, err := output(context.Background(), nil, "kubectl", "delete", "validatingwebhookconfiguration", "modelmesh-servingruntime.serving.kserve.io", "--ignore-not-found")
+		out, err := theCluster.Output(context.Background(), nil, "kubectl", "delete", "validatingwebhookconfiguration", "modelmesh-servingruntime.serving.kserve.io", "--ignore-not-found")
 		if err != nil {
 			o.t.Errorf("%v\n%s", err, out)
 		}

@@ -1,6 +1,6 @@
 //go:build cluster
 
-package migrate
+package guides
 
 import (
 	"context"
@@ -62,7 +62,7 @@ func newNeighbour(t *testing.T, namespace string) *neighbour {
 	})
 	t.Cleanup(func() {
 		// The test's context has ended. The neighbour lets go of what is deleted.
-		if out, err := output(context.Background(), nil, "kubectl", "delete", "isvc", "--all", "--namespace", namespace, "--timeout=1m"); err != nil {
+		if out, err := theCluster.Output(context.Background(), nil, "kubectl", "delete", "isvc", "--all", "--namespace", namespace, "--timeout=1m"); err != nil {
 			t.Errorf("%v\n%s", err, out)
 		}
 		cancel()

@@ -1,6 +1,6 @@
 //go:build cluster
 
-package migrate
+package guides
 
 import (
 	"fmt"

@@ -1,6 +1,6 @@
 //go:build cluster
 
-package migrate
+package guides
 
 // kserveDefinition has the shape of KServe's InferenceService: its fields, enumerations, columns and pruning, for what a
 // mesh and its neighbour read and write, in words of our own. Nothing but the spec's depths takes unknown fields.

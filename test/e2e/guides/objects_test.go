@@ -1,6 +1,6 @@
 //go:build cluster
 
-package migrate
+package guides
 
 import (
 	"context"
@@ -142,7 +142,7 @@ func undefine(t *testing.T) {
 	t.Helper()
 	ctx := context.Background() // Also after the test, whose context has ended.
 	for _, kind := range []schema.GroupVersionResource{inferenceServices, predictors, servingRuntimes, clusterRuntimes} {
-		if out, err := output(ctx, nil, "kubectl", "delete", "crd", kind.GroupResource().String(), "--ignore-not-found", "--timeout=2m"); err != nil {
+		if out, err := theCluster.Output(ctx, nil, "kubectl", "delete", "crd", kind.GroupResource().String(), "--ignore-not-found", "--timeout=2m"); err != nil {
 			t.Errorf("%v\n%s", err, out)
 		}
 	}

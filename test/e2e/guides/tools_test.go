@@ -1,15 +1,11 @@
 //go:build cluster
 
-package migrate
+package guides
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -18,38 +14,10 @@ import (
 // patience is how long anything may take that ends by itself, such as a pod that comes up.
 const patience = 3 * time.Minute
 
-// command prepares a program in the cluster's network, with the clone as its directory; kubectl is on the path.
-func command(ctx context.Context, name string, args ...string) (*exec.Cmd, error) {
-	if name == "helm" {
-		name = filepath.Join(root, "bin/tools/helm")
-	}
-	c, err := theCluster.Command(ctx, name, args...)
-	if err != nil {
-		return nil, err
-	}
-	c.Dir = root
-	return c, nil
-}
-
-// output runs a program to its end and answers all that it printed.
-func output(ctx context.Context, stdin io.Reader, name string, args ...string) (string, error) {
-	c, err := command(ctx, name, args...)
-	if err != nil {
-		return "", err
-	}
-	c.Stdin = stdin
-	var out bytes.Buffer
-	c.Stdout, c.Stderr = &out, &out
-	if err := c.Run(); err != nil {
-		return out.String(), fmt.Errorf("%s %s: %w", name, strings.Join(args, " "), err)
-	}
-	return strings.TrimRight(out.String(), "\n"), nil
-}
-
 // run must succeed; it answers what was printed.
 func run(t *testing.T, name string, args ...string) string {
 	t.Helper()
-	out, err := output(t.Context(), nil, name, args...)
+	out, err := theCluster.Output(t.Context(), nil, name, args...)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -74,7 +42,7 @@ func newOwner(t *testing.T, namespace string) *owner {
 			o.explain()
 		}
 		// The test's context has ended.
-		if out, err := output(context.Background(), nil, "kubectl", "delete", "namespace", namespace, "--wait=false"); err != nil {
+		if out, err := theCluster.Output(context.Background(), nil, "kubectl", "delete", "namespace", namespace, "--wait=false"); err != nil {
 			t.Errorf("%v\n%s", err, out)
 		}
 	})
@@ -91,7 +59,7 @@ func (o *owner) kubectl(args ...string) string {
 func (o *owner) pipe(yaml string, args ...string) {
 	o.t.Helper()
 	args = append(append([]string{"--namespace", o.namespace}, args...), "-f", "-")
-	if out, err := output(o.t.Context(), strings.NewReader(yaml), "kubectl", args...); err != nil {
+	if out, err := theCluster.Output(o.t.Context(), strings.NewReader(yaml), "kubectl", args...); err != nil {
 		o.t.Fatalf("%v\n%s\n%s", err, out, yaml)
 	}
 }
@@ -106,7 +74,7 @@ func (o *owner) field(object, path string) string {
 func (o *owner) untilField(object, path, want string) {
 	o.t.Helper()
 	eventually(o.t, func() error {
-		got, err := output(o.t.Context(), nil, "kubectl", "--namespace", o.namespace, "get", object, "-o", "jsonpath={"+path+"}")
+		got, err := theCluster.Output(o.t.Context(), nil, "kubectl", "--namespace", o.namespace, "get", object, "-o", "jsonpath={"+path+"}")
 		if err == nil && got != want {
 			err = fmt.Errorf("%s of %s is %q, want %q", path, object, got, want)
 		}
@@ -155,7 +123,7 @@ func (o *owner) explain() {
 		{"logs", "--namespace", o.namespace, "deployment/wasmesh-controller", "--tail=40"},
 		{"logs", "--namespace", o.namespace, "--selector", "modelmesh-service=modelmesh-serving", "--container", "mm", "--tail=40", "--prefix"},
 	} {
-		out, _ := output(context.Background(), nil, "kubectl", args...)
+		out, _ := theCluster.Output(context.Background(), nil, "kubectl", args...)
 		o.t.Logf("kubectl %s:\n%s", strings.Join(args, " "), out)
 	}
 }
