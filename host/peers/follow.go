@@ -163,11 +163,11 @@ func (p *Peers) lost(h *host, in *intake, err error) {
 	switch {
 	case in.live && !in.fallen:
 		p.notifier.copiesChanged(in.depart())
-		p.log.Info("host is not live any more", "host", h.id, "epoch", in.attempt.epoch, "error", err)
+		p.log.Info("host is not live any more", "peer", h.id, "epoch", in.attempt.epoch, "error", err)
 	case p.ctx.Err() == nil:
 		p.mu.Lock()
 		p.changed()
 		p.mu.Unlock()
-		p.log.Debug("no link to host", "host", h.id, "address", in.address, "error", err)
+		p.log.Debug("no link to host", "peer", h.id, "address", in.address, "error", err)
 	}
 }

@@ -84,7 +84,7 @@ func (in *intake) Replace(entries []residency.Entry, failures []link.Failure, st
 		if gossipless := in.enter(); gossipless {
 			p.seedsNow()
 		}
-		p.log.Info("host is live", "host", in.host.id, "epoch", in.attempt.epoch, "address", in.address, "copies", len(entries))
+		p.log.Info("host is live", "peer", in.host.id, "epoch", in.attempt.epoch, "address", in.address, "copies", len(entries))
 	}
 	in.remember(failures, changed)
 	return nil
@@ -127,7 +127,7 @@ func (in *intake) Fell() {
 	p := in.peers
 	in.fallen, in.aside = true, slices.Collect(p.table.Entries(in.host.id))
 	p.notifier.copiesChanged(in.depart())
-	p.log.Info("host is silent", "host", in.host.id, "epoch", in.attempt.epoch)
+	p.log.Info("host is silent", "peer", in.host.id, "epoch", in.attempt.epoch)
 }
 
 // Rose implements link.Sink.
@@ -148,7 +148,7 @@ func (in *intake) Rose() error {
 	in.fallen, in.aside = false, nil
 	in.enter()
 	p.notifier.copiesChanged(changed)
-	p.log.Info("host is heard again", "host", in.host.id, "epoch", in.attempt.epoch)
+	p.log.Info("host is heard again", "peer", in.host.id, "epoch", in.attempt.epoch)
 	return nil
 }
 

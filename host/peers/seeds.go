@@ -269,7 +269,7 @@ func (p *Peers) joinSeed(ctx context.Context, s Seed) {
 			continue
 		}
 		if err := p.gossip.Join(address); err != nil {
-			p.log.Debug("seed does not answer", "host", s.ID, "seed", address, "error", err)
+			p.log.Debug("seed does not answer", "peer", s.ID, "seed", address, "error", err)
 		}
 	}
 }

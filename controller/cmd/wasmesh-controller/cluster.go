@@ -67,8 +67,7 @@ func newClusterCommand(stderr io.Writer, getenv func(string) string, start func(
 	flags.BoolVar(&config.Wishes.LegacyPredictors, "legacy-predictors", false,
 		"serve Predictors of wmlserving.ai.ibm.com/v1 as well, if the cluster has them")
 	flags.StringVar(&config.CacheDir, "cache-dir", "", "where machine code of policies is kept; nobody else may write there")
-	flags.StringVar(&opts.logFormat, "log-format", "text", "text or json")
-	flags.StringVar(&opts.logLevel, "log-level", "info", "debug, info, warn or error")
+	opts.logs.Bind(flags)
 	flags.StringVar(&opts.kubeconfig, "kubeconfig", "", "how to reach the API server (default: as a pod does)")
 	return command
 }
@@ -82,7 +81,7 @@ func orFalse(text string) string {
 
 // complete fills in what flags do not say.
 func (o clusterOptions) complete(config *cluster.Config, stderr io.Writer, getenv func(string) string) (err error) {
-	if config.Logger, err = newLogger(stderr, o.options); err != nil {
+	if config.Logger, err = o.logs.Logger(stderr); err != nil {
 		return err
 	}
 	if config.HostImage == "" {

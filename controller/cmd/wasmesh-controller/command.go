@@ -2,21 +2,20 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
-	"log/slog"
 	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/wasmesh/wasmesh/controller/cluster"
 	"github.com/wasmesh/wasmesh/controller/standalone"
+	"github.com/wasmesh/wasmesh/sdk/logs"
 )
 
 // options that are not part of the controller's Config.
 type options struct {
-	logFormat, logLevel string
-	exitOnStdinEOF      bool
+	logs           logs.Options
+	exitOnStdinEOF bool
 }
 
 func newCommand(stdin io.Reader, stderr io.Writer) *cobra.Command {
@@ -30,7 +29,7 @@ func newCommand(stdin io.Reader, stderr io.Writer) *cobra.Command {
 		SilenceErrors: true, SilenceUsage: true,
 		RunE: func(command *cobra.Command, _ []string) error {
 			var err error
-			if config.Logger, err = newLogger(stderr, opts); err != nil {
+			if config.Logger, err = opts.logs.Logger(stderr); err != nil {
 				return err
 			}
 			ctx := command.Context()
@@ -49,8 +48,7 @@ func newCommand(stdin io.Reader, stderr io.Writer) *cobra.Command {
 	flags.StringVar(&config.Endpoints.GRPC, "advertise-grpc", "",
 		`the gRPC URL in statuses, such as grpc://127.0.0.1:8033; "{namespace}" stands for the object's`)
 	flags.StringVar(&config.Endpoints.REST, "advertise-rest", "", "the REST URL in statuses, such as http://127.0.0.1:8008")
-	flags.StringVar(&opts.logFormat, "log-format", "text", "text or json")
-	flags.StringVar(&opts.logLevel, "log-level", "info", "debug, info, warn or error")
+	opts.logs.Bind(flags)
 	flags.BoolVar(&opts.exitOnStdinEOF, "exit-on-stdin-eof", false,
 		"stop when standard input ends, as it does when the process at its other end dies")
 	_ = command.MarkFlagRequired("source")
@@ -59,21 +57,6 @@ func newCommand(stdin io.Reader, stderr io.Writer) *cobra.Command {
 		return cluster.Run(command.Context(), config)
 	}))
 	return command
-}
-
-func newLogger(w io.Writer, opts options) (*slog.Logger, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(opts.logLevel)); err != nil {
-		return nil, fmt.Errorf("flag --log-level: %w", err)
-	}
-	handling := &slog.HandlerOptions{Level: level}
-	switch opts.logFormat {
-	case "text":
-		return slog.New(slog.NewTextHandler(w, handling)), nil
-	case "json":
-		return slog.New(slog.NewJSONHandler(w, handling)), nil
-	}
-	return nil, fmt.Errorf("flag --log-format: %q is neither text nor json", opts.logFormat)
 }
 
 // untilEOF answers a context that ends with the reader. Nobody waits for the goroutine: a read of standard input cannot

@@ -1,36 +1,19 @@
 package main
 
 import (
-	"fmt"
-	"io"
-	"log/slog"
-
 	"github.com/spf13/pflag"
+
 	"github.com/wasmesh/wasmesh/host/arbiter"
 	"github.com/wasmesh/wasmesh/host/mesh"
 	"github.com/wasmesh/wasmesh/host/node"
 	"github.com/wasmesh/wasmesh/host/tlsfiles"
+	"github.com/wasmesh/wasmesh/sdk/logs"
 )
 
 // processOptions concern the process, not the host.
 type processOptions struct {
-	standalone          bool
-	logFormat, logLevel string
-}
-
-func (o processOptions) logger(w io.Writer) (*slog.Logger, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(o.logLevel)); err != nil {
-		return nil, fmt.Errorf("--log-level %q: one of debug, info, warn, error", o.logLevel)
-	}
-	options := &slog.HandlerOptions{Level: level}
-	switch o.logFormat {
-	case "text":
-		return slog.New(slog.NewTextHandler(w, options)), nil
-	case "json":
-		return slog.New(slog.NewJSONHandler(w, options)), nil
-	}
-	return nil, fmt.Errorf("--log-format %q: one of text, json", o.logFormat)
+	standalone bool
+	logs       logs.Options
 }
 
 func bindFlags(flags *pflag.FlagSet, c *node.Config, o *processOptions) {
@@ -79,6 +62,5 @@ func bindFlags(flags *pflag.FlagSet, c *node.Config, o *processOptions) {
 	flags.DurationVar(&c.HandoverTimeout, "handover-timeout", mesh.DefaultDrainTimeout, "bound of handing copies over")
 	flags.DurationVar(&c.DrainGrace, "drain-grace", node.DefaultDrainGrace, "how long to go on serving after that, while clients find other hosts")
 	flags.BoolVar(&o.standalone, "standalone", false, "run under `wasmesh up`: end when standard input does")
-	flags.StringVar(&o.logFormat, "log-format", "text", "text or json")
-	flags.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
+	o.logs.Bind(flags)
 }

@@ -43,7 +43,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stderr io.Writer) 
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(command *cobra.Command, _ []string) error {
-			logger, err := options.logger(stderr)
+			logger, err := options.logs.Logger(stderr)
 			if err != nil {
 				return err
 			}
