@@ -26,11 +26,11 @@ func TestMigrate(t *testing.T) {
 
 	guide.section("1. See what will differ")
 	unharmed(t, had, "looking")
-	guide.section("2") // Stop ModelMesh's controller.
+	guide.section("2. Stop ModelMesh's controller")
 	if got := o.kubectl("get", "pods", "--selector", "control-plane=modelmesh-controller", "-o", "name"); got != "" {
 		t.Errorf("ModelMesh's controller runs on: %s", got)
 	}
-	guide.section("3") // Install, and wait for the rolling updates.
+	guide.section("3. Install") // And wait for the rolling updates.
 	for _, r := range runtimes {
 		d := "deployment/modelmesh-serving-" + r.name
 		if got := o.field(d, ".metadata.uid"); got != deployments[r.name] {
@@ -42,13 +42,13 @@ func TestMigrate(t *testing.T) {
 	if got := o.field("service/modelmesh-serving", ".metadata.uid"); got != service {
 		t.Error("the Service was not taken over in place")
 	}
-	guide.section("4") // Look.
+	guide.section("4. Look")
 	o.served()
 	t.Logf("people had %d objects", unharmed(t, had, "installing"))
 	t.Run("footprint", func(t *testing.T) { (&owner{t, o.namespace}).footprint(setting(t, "MODELS", 20, strconv.Atoi)) })
 
 	had = possessions(t)
-	guide.section("5") // Go back.
+	guide.section("5. Go back, if you want to")
 	t.Logf("people had %d objects", unharmed(t, had, "going back"))
 	o.kubectl("rollout", "status", "deployment/modelmesh-controller", "--timeout=2m")
 	for _, r := range runtimes {
