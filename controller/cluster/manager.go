@@ -103,6 +103,9 @@ func (a *assembly) setUp(ctx context.Context, kinds kubernetes.Kinds) error {
 		m.AddHealthzCheck("ping", healthz.Ping),
 		m.AddReadyzCheck("objects", a.readObjects),
 		m.Add(&leader{assembly: a}),
+		m.Add(laterKinds{
+			detect: func() (kubernetes.Kinds, error) { return kubernetes.Detect(m.GetRESTMapper(), c.Wishes) }, had: kinds,
+		}),
 		a.watchIdentity(ctx),
 		policystatus.SetUp(m, policystatus.Deps{Decisions: a.seat, Logger: c.Logger}),
 		servingruntime.SetUp(m, servingruntime.Deps{

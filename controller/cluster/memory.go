@@ -128,9 +128,13 @@ func (m *memory) write(ctx context.Context, key decide.Key, w written) error {
 	return err
 }
 
-// webhookFailed is in what the API server answers (k8s.io/apiserver/pkg/util/webhook, ErrCallingWebhook) when a webhook
-// without which nothing is to be written cannot be reached: an internal error, as if it were its own.
-const webhookFailed = "failed calling webhook"
+// What the API server says of webhooks, whose answers else look as if they were its own: one without which nothing is to be
+// written cannot be reached (k8s.io/apiserver/pkg/util/webhook, ErrCallingWebhook), an internal error; or it refuses, with
+// whatever code it likes (k8s.io/apiserver/pkg/admission/plugin/webhook/errors, ToStatusErr).
+const (
+	webhookFailed  = "failed calling webhook"
+	webhookRefused = "denied the request"
+)
 
 // refusedAlone says that an error is about one object, and another attempt would end the same.
 func refusedAlone(err error) bool {
@@ -138,8 +142,10 @@ func refusedAlone(err error) bool {
 	if !errors.As(err, &refusal) {
 		return false
 	}
-	if apierrors.IsInternalError(err) {
-		return strings.Contains(refusal.Status().Message, webhookFailed)
+	for _, said := range []string{webhookFailed, webhookRefused} {
+		if strings.Contains(refusal.Status().Message, said) {
+			return true
+		}
 	}
 	return refusal.Status().Code >= 400 && refusal.Status().Code < 500 &&
 		!apierrors.IsTooManyRequests(err) && !apierrors.IsTimeout(err) && !apierrors.IsUnauthorized(err)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
@@ -18,11 +19,14 @@ func TestRefusedAlone(t *testing.T) {
 		err  error
 		want bool
 	}{
-		"nothing":                 {nil, false},
-		"nobody answers":          {errors.New("connection refused"), false},
-		"a webhook refuses":       {apierrors.NewForbidden(resource, "m", errors.New("no")), true},
-		"too large":               {apierrors.NewRequestEntityTooLargeError("annotations"), true},
-		"a webhook is away":       {apierrors.NewInternalError(errors.New(`failed calling webhook "isvc.example.com": no endpoints`)), true},
+		"nothing":           {nil, false},
+		"nobody answers":    {errors.New("connection refused"), false},
+		"a webhook refuses": {apierrors.NewForbidden(resource, "m", errors.New("no")), true},
+		"too large":         {apierrors.NewRequestEntityTooLargeError("annotations"), true},
+		"a webhook is away": {apierrors.NewInternalError(errors.New(`failed calling webhook "isvc.example.com": no endpoints`)), true},
+		"a webhook breaks": {&apierrors.StatusError{ErrStatus: metav1.Status{
+			Code: http.StatusInternalServerError, Message: `admission webhook "isvc.example.com" denied the request: its database is away`,
+		}}, true},
 		"the store fails":         {apierrors.NewInternalError(errors.New("etcdserver: no leader")), false},
 		"the store is slow":       {apierrors.NewTimeoutError("etcd", 1), false},
 		"too many requests":       {apierrors.NewTooManyRequests("later", 1), false},

@@ -227,7 +227,7 @@ func (w *memoWorld) turn() {
 
 func (w *memoWorld) turnRuntimes() {
 	all := slices.Clone(w.in.Objects.ServingRuntimes)
-	switch w.IntN(4) {
+	switch w.IntN(5) {
 	case 0:
 		all = remove(w, all)
 	case 1:
@@ -239,6 +239,10 @@ func (w *memoWorld) turnRuntimes() {
 		all = append(slices.DeleteFunc(all, func(r *v1alpha1.ServingRuntime) bool { return r.Name == tutorialRuntime }), disabled)
 	case 3:
 		all = []*v1alpha1.ServingRuntime{mlserver(tutorialRuntime, "sklearn", "xgboost")}
+	case 4:
+		faulty := mlserver(tutorialRuntime, "sklearn")
+		faulty.Spec.Containers = nil
+		all = []*v1alpha1.ServingRuntime{faulty}
 	}
 	w.in.Objects.ServingRuntimes = slices.CompactFunc(all, func(a, b *v1alpha1.ServingRuntime) bool { return a.Name == b.Name })
 }

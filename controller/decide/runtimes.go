@@ -11,8 +11,9 @@ import (
 	syncv1 "github.com/wasmesh/wasmesh/sdk/proto/sync/v1"
 )
 
-// addRuntimes gives each namespace the runtimes that it has and that can run. One that cannot still hides the cluster's
-// of its name: its owner meant to replace that.
+// addRuntimes gives each namespace the runtimes that it has and that can run. Of one that has become faulty, the pods are
+// as they were: it goes on while they are there, and only has no plan by which to make others. One that cannot run hides
+// the cluster's of its name all the same: its owner meant to replace that.
 func (w *world) addRuntimes(in Input) {
 	var all []resolve.Runtime
 	for _, r := range in.Objects.ServingRuntimes {
@@ -26,18 +27,49 @@ func (w *world) addRuntimes(in Input) {
 		}
 	}
 	w.faults = faultsOf(all)
+	w.addRunning(in)
 	for name, ns := range w.namespaces {
 		for _, r := range resolve.Visible(name, all) {
-			if _, faulty := w.faults[runtimeKey(r)]; faulty || !r.Usable() {
+			_, faulty := w.faults[runtimeKey(r)]
+			if !r.Usable() || faulty && !ns.running[r.Name] {
 				continue
 			}
-			plan, err := resolve.RuntimePlan(name, r)
-			if err != nil {
-				continue
+			if !faulty {
+				plan, err := resolve.RuntimePlan(name, r)
+				if err != nil {
+					continue
+				}
+				ns.plans[r.Name] = plan
 			}
 			ns.runtimes = append(ns.runtimes, r)
 			ns.usable[r.Name] = true
-			ns.plans[r.Name] = plan
+		}
+	}
+}
+
+// addRunning tells each namespace which runtimes have hosts. One that is out of reach and has not said that it leaves may
+// come back with all that it holds, and must not find a catalog without it. A controller that starts anew has heard of no
+// host: until it is settled, a runtime on which models that answer were placed has some, which one that was faulty from the
+// beginning has not.
+func (w *world) addRunning(in Input) {
+	if len(w.faults) == 0 {
+		return
+	}
+	for i := range in.Hosts {
+		h := &in.Hosts[i]
+		ns := w.namespaces[h.Hello.GetNamespace()]
+		if ns != nil && !h.Hello.GetGateway() && (h.Connected || !h.Draining.GetClosing()) {
+			ns.running[h.Hello.GetRuntime()] = true
+		}
+	}
+	if in.Settled {
+		return
+	}
+	for key, m := range in.Active {
+		if ns := w.namespaces[key.Namespace]; ns != nil {
+			for _, name := range m.GetRuntimes() {
+				ns.running[name] = true
+			}
 		}
 	}
 }

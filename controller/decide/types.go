@@ -57,8 +57,8 @@ type Input struct {
 	// Active: when everything restarts, no host remembers the failure, and an idle mesh would fall from a good active model
 	// onto the bad target because neither has a copy.
 	Refused map[Key]string
-	// Faults says why each ServingRuntime and ClusterServingRuntime that cannot be used cannot be, as the last Output said
-	// it; it need not outlive the controller. Runtimes have no status that could remember which Event was recorded.
+	// Faults says why no pods can be made of each ServingRuntime and ClusterServingRuntime that is faulty, as the last Output
+	// said it; it need not outlive the controller. Runtimes have no status that could remember which Event was recorded.
 	Faults map[Key]string
 	// AnnotationFaults says of each InferenceService and Predictor which annotations are not followed, as the last Output said
 	// it; like Faults it need not outlive the controller.
@@ -124,7 +124,8 @@ type Output struct {
 	// InferenceServices and Predictors hold the new status of each object whose status differs from the one in Input.
 	InferenceServices map[Key]v1beta1.InferenceServiceStatus
 	Predictors        map[Key]v1alpha1.PredictorStatus
-	// Runtimes that should run, sorted by namespace and name.
+	// Runtimes that should run, sorted by namespace and name. A faulty one is not among them, and the pods that it has are to
+	// stay as they are: Rows go on placing models on its hosts.
 	Runtimes []*adminv1.RuntimePlan
 	// Waited are the runtimes that requests wait for, sorted by namespace and name. Their Kind is empty: requests wait for a
 	// name.

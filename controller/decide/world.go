@@ -12,7 +12,7 @@ import (
 // world is an Input's hosts and runtimes, indexed once per decision.
 type world struct {
 	namespaces map[string]*namespace
-	// faults of the runtimes that cannot be used.
+	// faults of the runtimes of which no pods can be made.
 	faults map[Key]string
 	// refutedBefore is Input.Refuted, refuted becomes Output.Refuted.
 	refutedBefore, refuted map[FailedCopy]bool
@@ -24,7 +24,9 @@ type namespace struct {
 	// runtimes that models may be placed on, and their names.
 	runtimes []resolve.Runtime
 	usable   map[string]bool
-	// plans of those runtimes, by name.
+	// running are the runtimes that have hosts; empty when none is faulty, since nothing else depends on it.
+	running map[string]bool
+	// plans of those runtimes that are not faulty, by name.
 	plans map[string]*adminv1.RuntimePlan
 	// hosts that are connected and may hold copies, so no gateways, by id. What others last said is not known to be so any
 	// more.
@@ -76,6 +78,7 @@ func (w *world) add(name string) {
 		w.namespaces[name] = &namespace{
 			name:     name,
 			usable:   map[string]bool{},
+			running:  map[string]bool{},
 			plans:    map[string]*adminv1.RuntimePlan{},
 			copies:   map[string][]located{},
 			asleep:   map[string]bool{},

@@ -2,6 +2,7 @@ package inferenceservice
 
 import (
 	"cmp"
+	"encoding/json"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -44,8 +45,8 @@ func sortConditions(all []v1beta1.Condition) {
 	slices.SortStableFunc(all, func(a, b v1beta1.Condition) int { return cmp.Compare(a.Type, b.Type) })
 }
 
-// left has null for each address and failure that should not be there and still is: ModelMesh wrote it, and its hold on a
-// field ends only when the field does.
+// left has null for each address, failure and field of a failure that should not be there and still is: ModelMesh wrote it,
+// and its hold on a field that we do not apply ends only when the field does. What we always apply needs none.
 func left(decided, actual *v1beta1.InferenceService) any {
 	wanted, there := Ours(decided.Status), Ours(actual.Status)
 	patch := map[string]any{}
@@ -55,11 +56,35 @@ func left(decided, actual *v1beta1.InferenceService) any {
 	if wanted.Components == nil && there.Components != nil {
 		patch["components"] = map[string]any{string(v1beta1.PredictorComponent): map[string]any{"url": nil, "grpcUrl": nil, "restUrl": nil}}
 	}
-	if wanted.ModelStatus.LastFailureInfo == nil && there.ModelStatus.LastFailureInfo != nil {
-		patch["modelStatus"] = map[string]any{"lastFailureInfo": nil}
+	if failure, some := LeftOfFailure(wanted.ModelStatus.LastFailureInfo, there.ModelStatus.LastFailureInfo); some {
+		patch["modelStatus"] = map[string]any{"lastFailureInfo": failure}
 	}
 	if len(patch) == 0 {
 		return nil
 	}
 	return patch
+}
+
+// LeftOfFailure is what left is, for a lastFailureInfo of either kind: null when there should be none, otherwise null for
+// each of its fields that should be empty. Some is false when nothing is left.
+func LeftOfFailure[Failure any](wanted, there *Failure) (patch any, some bool) {
+	if wanted == nil || there == nil {
+		return nil, there != nil
+	}
+	stays, nulls := fields(wanted), map[string]any{}
+	for name := range fields(there) {
+		if _, found := stays[name]; !found {
+			nulls[name] = nil
+		}
+	}
+	return nulls, len(nulls) > 0
+}
+
+// fields that are not empty, by their names in JSON.
+func fields(failure any) map[string]json.RawMessage {
+	var named map[string]json.RawMessage
+	if data, err := json.Marshal(failure); err == nil {
+		_ = json.Unmarshal(data, &named) // What was just marshalled of a struct is an object.
+	}
+	return named
 }

@@ -8,6 +8,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/wasmesh/wasmesh/controller/inferenceservice"
 	"github.com/wasmesh/wasmesh/controller/reconcile"
 	"github.com/wasmesh/wasmesh/controller/source/kubernetes"
 	"github.com/wasmesh/wasmesh/controller/writeback"
@@ -55,11 +56,12 @@ func status(decided, actual *v1alpha1.Predictor) (any, bool) {
 	return decided.Status, !equality.Semantic.DeepEqual(decided.Status, actual.Status)
 }
 
-// left has null for the failure when ModelMesh wrote one that should be gone: its hold on a field ends only when the field
-// does.
+// left has null for the failure, or for those of its fields, that ModelMesh wrote and that should be gone: its hold on a
+// field that we do not apply ends only when the field does. All other fields are always applied.
 func left(decided, actual *v1alpha1.Predictor) any {
-	if decided.Status.LastFailureInfo != nil || actual.Status.LastFailureInfo == nil {
+	failure, some := inferenceservice.LeftOfFailure(decided.Status.LastFailureInfo, actual.Status.LastFailureInfo)
+	if !some {
 		return nil
 	}
-	return map[string]any{"lastFailureInfo": nil}
+	return map[string]any{"lastFailureInfo": failure}
 }

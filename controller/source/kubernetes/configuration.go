@@ -19,6 +19,8 @@ const (
 	EventInvalidConfig = "InvalidConfig"
 	// EventConfigAccepted: it is followed again.
 	EventConfigAccepted = "ConfigAccepted"
+	// EventConfigWarning: part of what is followed has no effect.
+	EventConfigWarning = "ConfigWarning"
 )
 
 // configuration is the last good one, and what there is to say of its ConfigMap.
@@ -87,20 +89,26 @@ func (s *Source) configure(user []byte) {
 
 // tell says what has changed in the configuration, once.
 func (s *Source) tell(before, after configuration) {
-	for _, w := range after.warnings {
-		if !slices.Contains(before.warnings, w) {
-			s.options.Logger.Warn("configuration: "+w.Message, "configMap", s.options.ConfigMap)
+	record := func(kind, reason, message string) {
+		if s.options.Recorder != nil {
+			s.options.Recorder.Record(decide.Event{
+				Object: decide.Key{Namespace: s.options.Namespace, Kind: policyconfig.KindConfigMap, Name: s.options.ConfigMap},
+				Type:   kind, Reason: reason, Message: message,
+			})
 		}
 	}
-	e := decide.Event{Object: decide.Key{Namespace: s.options.Namespace, Kind: policyconfig.KindConfigMap, Name: s.options.ConfigMap}}
-	switch {
-	case s.options.Recorder == nil || before.fault == after.fault:
-		return
-	case after.fault != "":
-		e.Type, e.Reason = corev1.EventTypeWarning, EventInvalidConfig
-		e.Message = after.fault + "; the last good configuration stays in force"
-	default:
-		e.Type, e.Reason, e.Message = corev1.EventTypeNormal, EventConfigAccepted, "The configuration is followed again"
+	for _, w := range after.warnings {
+		if slices.Contains(before.warnings, w) {
+			continue
+		}
+		s.options.Logger.Warn("configuration: "+w.Message, "configMap", s.options.ConfigMap)
+		if after.fault == "" {
+			record(corev1.EventTypeWarning, EventConfigWarning, w.Message)
+		} else {
+			record(corev1.EventTypeWarning, EventInvalidConfig, w.Message)
+		}
 	}
-	s.options.Recorder.Record(e)
+	if before.fault != "" && after.fault == "" {
+		record(corev1.EventTypeNormal, EventConfigAccepted, "The configuration is followed again")
+	}
 }

@@ -15,6 +15,25 @@ type Kinds struct {
 	InferenceServices, Predictors, LegacyPredictors, ServingRuntimes, ClusterServingRuntimes bool
 }
 
+// Beyond names those that before lacks.
+func (k Kinds) Beyond(before Kinds) (later []string) {
+	for _, kind := range []struct {
+		name     string
+		now, was bool
+	}{
+		{v1beta1.Kind, k.InferenceServices, before.InferenceServices},
+		{v1alpha1.KindPredictor, k.Predictors, before.Predictors},
+		{v1alpha1.KindPredictor + "." + LegacyGroupVersion.Group, k.LegacyPredictors, before.LegacyPredictors},
+		{v1alpha1.KindServingRuntime, k.ServingRuntimes, before.ServingRuntimes},
+		{v1alpha1.KindClusterServingRuntime, k.ClusterServingRuntimes, before.ClusterServingRuntimes},
+	} {
+		if kind.now && !kind.was {
+			later = append(later, kind.name)
+		}
+	}
+	return later
+}
+
 // Wish is whether to watch a kind, as ModelMesh's ENABLE_ISVC_WATCH and ENABLE_CSR_WATCH spell it.
 type Wish string
 

@@ -258,7 +258,7 @@ func TestConfiguration(t *testing.T) {
 	if got := r.source.Config(); got.StorageSecretName != "storage-config" {
 		t.Errorf("the name of the Secret changed without a restart: %q", got.StorageSecretName)
 	}
-	if got := r.reasons(); !slices.Equal(got, []string{"Warning InvalidConfig", "Normal ConfigAccepted"}) {
+	if got := r.reasons(); !slices.Equal(got, []string{"Warning InvalidConfig", "Warning ConfigWarning", "Warning ConfigWarning", "Normal ConfigAccepted"}) {
 		t.Errorf("Events %v", got)
 	}
 	r.must(r.client.Delete(t.Context(), cm))

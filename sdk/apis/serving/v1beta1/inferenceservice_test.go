@@ -43,6 +43,18 @@ func TestStatusJSON(t *testing.T) {
 	}
 }
 
+// What is counted and named is there even when it is nothing: server-side apply leaves to others what is absent.
+func TestEmptyStatusJSON(t *testing.T) {
+	got, err := json.Marshal(ModelStatus{
+		TransitionStatus: UpToDate, ModelRevisionStates: &ModelRevisionStates{ActiveModelState: Standby}, ModelCopies: &ModelCopies{},
+	})
+	const want = `{"transitionStatus":"UpToDate","states":{"activeModelState":"Standby","targetModelState":""},` +
+		`"copies":{"failedCopies":0,"totalCopies":0}}`
+	if err != nil || string(got) != want {
+		t.Errorf("got  %s, %v\nwant %s", got, err, want)
+	}
+}
+
 // Everything that ModelMesh reads from an InferenceService has a field here, under its name.
 func TestSpecFields(t *testing.T) {
 	ext := `{storageUri: u, protocolVersion: v2, storage: {key: k, path: p, schemaPath: s, parameters: {a: b}}}`

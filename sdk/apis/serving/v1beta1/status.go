@@ -104,19 +104,22 @@ type ModelStatus struct {
 type ModelRevisionStates struct {
 	// +kubebuilder:default=Pending
 	ActiveModelState ModelState `json:"activeModelState"`
-	// TargetModelState is empty when the target is the active model.
+	// TargetModelState is empty when the target is the active model. It is written all the same: whoever else has written it
+	// would keep a field that is merely left out.
 	//
 	// +kubebuilder:default=""
 	// +optional
-	TargetModelState ModelState `json:"targetModelState,omitempty"`
+	TargetModelState ModelState `json:"targetModelState"`
 }
 
 // ModelCopies counts copies of the active model and, when it is another, of the target.
 type ModelCopies struct {
 	// +kubebuilder:default=0
 	FailedCopies int `json:"failedCopies"`
+	// TotalCopies is written even when it is 0, like an empty TargetModelState.
+	//
 	// +optional
-	TotalCopies int `json:"totalCopies,omitempty"`
+	TotalCopies int `json:"totalCopies"`
 }
 
 // TransitionStatus says how far the active model is from the spec. Empty before the first decision.

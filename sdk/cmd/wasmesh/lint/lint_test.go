@@ -206,7 +206,8 @@ func TestSettings(t *testing.T) {
 	expect(t, settings("podsPerRuntime: 1\nrestProxy:\n  image: {name: x}"), "8: ConfigMap/model-serving-config: warning: restProxy.image: ")
 	expect(t, settings("podsPerRuntime: many"), "5: ConfigMap/model-serving-config: error: the settings would be refused as a whole: ")
 	// The name of the storage Secret is one of them.
-	expect(t, settings("storageSecretName: other")+"---\n"+secretText)
+	expect(t, settings("storageSecretName: other")+"---\n"+secretText, "6: ConfigMap/model-serving-config: warning: storageSecretName: the controller may read")
+	expect(t, settings("tls:\n  secretName: mesh"), "7: ConfigMap/model-serving-config: warning: tls.secretName: the controller may read")
 	expect(t, strings.Replace(settings(""), "model-serving-config", "model-serving-config-defaults", 1), "warning: the defaults of ModelMesh's installation are not read")
 	expect(t, strings.Replace(settings(""), "config.yaml", "config.yml", 1), "4: ConfigMap/model-serving-config: warning: it has no key config.yaml")
 }

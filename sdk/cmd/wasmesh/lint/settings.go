@@ -45,6 +45,17 @@ func (l *linter) configMap(o *object) {
 		l.found(o, Warning, []string{"data", config.Key}, "%v", w)
 		l.findings[len(l.findings)-1].Line += lineWithin(text, w.Key)
 	}
+	defaults := config.Default()
+	for _, secret := range []struct{ key, named, known string }{
+		{"storageSecretName", settings.StorageSecretName, defaults.StorageSecretName},
+		{"tls.secretName", settings.TLS.SecretName, defaults.TLS.SecretName},
+	} {
+		if secret.named != secret.known {
+			l.found(o, Warning, []string{"data", config.Key},
+				"%s: the controller may read the Secrets that the chart names: install with --set 'rbac.secretNames={%s}'", secret.key, secret.named)
+			l.findings[len(l.findings)-1].Line += lineWithin(text, secret.key)
+		}
+	}
 }
 
 // lineWithin is how many lines after its key a literal text has the last part of a dotted key; 0 when that is not found.

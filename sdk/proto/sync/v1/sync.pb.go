@@ -1013,7 +1013,7 @@ type Draining struct {
 	Copies   uint32 `protobuf:"varint,1,opt,name=copies,proto3" json:"copies,omitempty"`
 	Moved    uint32 `protobuf:"varint,2,opt,name=moved,proto3" json:"moved,omitempty"`
 	Stranded uint32 `protobuf:"varint,3,opt,name=stranded,proto3" json:"stranded,omitempty"`
-	// It takes no more requests, and finishes what it has.
+	// The copies are handed over: it goes on serving for a grace, while clients find other hosts, then finishes what it has.
 	Closing       bool  `protobuf:"varint,4,opt,name=closing,proto3" json:"closing,omitempty"`
 	StartedMs     int64 `protobuf:"varint,5,opt,name=started_ms,json=startedMs,proto3" json:"started_ms,omitempty"`
 	DeadlineMs    int64 `protobuf:"varint,6,opt,name=deadline_ms,json=deadlineMs,proto3" json:"deadline_ms,omitempty"`
