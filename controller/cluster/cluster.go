@@ -23,6 +23,7 @@ import (
 	"github.com/wasmesh/wasmesh/controller/events"
 	"github.com/wasmesh/wasmesh/controller/identity"
 	"github.com/wasmesh/wasmesh/controller/servingruntime"
+	"github.com/wasmesh/wasmesh/controller/shippedruntimes"
 	"github.com/wasmesh/wasmesh/controller/source/kubernetes"
 )
 
@@ -92,6 +93,8 @@ type assembly struct {
 	identity *identity.Authority
 	seat     *seat
 	sleep    *servingruntime.Sleep
+	// shipped is nil where there is no kind for them.
+	shipped *shippedruntimes.Shipped
 }
 
 func assemble(ctx context.Context, c Config) (*assembly, error) {

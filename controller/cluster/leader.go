@@ -38,6 +38,9 @@ func (l *leader) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := l.shipRuntimes(ctx); err != nil {
+		l.config.Logger.Warn("runtimes of this installation are not there yet", "error", err)
+	}
 	restored, err := restore(ctx, l.manager.GetCache(), l.source.Snapshot().Objects)
 	if err != nil {
 		return err

@@ -116,9 +116,10 @@ func (a *assembly) setUp(ctx context.Context, kinds kubernetes.Kinds) error {
 		}),
 	}
 	if c.NamespaceScope && kinds.ServingRuntimes || !c.NamespaceScope && kinds.ClusterServingRuntimes {
-		errs = append(errs, shippedruntimes.SetUp(m, shippedruntimes.Deps{
+		a.shipped, err = shippedruntimes.SetUp(m, shippedruntimes.Deps{
 			Namespace: c.Namespace, NamespaceScope: c.NamespaceScope, Owner: shippedruntimes.DefaultOwner, Events: a.recorder, Logger: c.Logger,
-		}))
+		})
+		errs = append(errs, err)
 	}
 	if kinds.InferenceServices {
 		errs = append(errs, inferenceservice.SetUp(m, inferenceservice.Deps{Decisions: a.seat}))

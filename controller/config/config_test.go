@@ -148,6 +148,13 @@ etcdSecretName: model-serving-etcd
 				c.InternalModelMeshEnvVars = []corev1.EnvVar{{Name: "GOGC", Value: "50"}, {Name: "EMPTY"}}
 			}),
 		},
+		{
+			"a variable twice", "", "internalModelMeshEnvVars: [{name: GOGC, value: 50}, {name: A, value: b}, {name: GOGC, value: 70}]",
+			[]string{"internalModelMeshEnvVars: are given to the host, to which variables of ModelMesh mean nothing"},
+			with(func(c *Config) {
+				c.InternalModelMeshEnvVars = []corev1.EnvVar{{Name: "A", Value: "b"}, {Name: "GOGC", Value: "70"}}
+			}),
+		},
 		{"clients without TLS", "", "tls: {clientAuth: optional}", []string{"tls.clientAuth: has no effect without tls.secretName"}, Default()},
 		{
 			"idle without zero", "", "scaleToZero: {enabled: false, onIdle: true}",

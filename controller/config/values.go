@@ -253,6 +253,8 @@ func environment(p *parser, v any) error {
 		if len(validation.IsEnvVarName(e["name"])) > 0 {
 			return fmt.Errorf("has the name %q: it has to be that of an environment variable", short(e["name"]))
 		}
+		// Of one that is there twice the last counts, as in a pod's spec, which server-side apply takes each once only.
+		variables = slices.DeleteFunc(variables, func(v corev1.EnvVar) bool { return v.Name == e["name"] })
 		variables = append(variables, corev1.EnvVar{Name: e["name"], Value: e["value"]})
 	}
 	p.config.InternalModelMeshEnvVars = variables

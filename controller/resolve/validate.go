@@ -30,7 +30,7 @@ func unadapted() []string { return []string{"ovms", "torchserve", "triton"} }
 
 // ValidateRuntime answers everything that forbids to run the runtime beside a host, one sentence each; none is good.
 // The rules are ModelMesh's, so that a ServingRuntime which worked there works here, and the names that are reserved
-// stay so even where nothing uses them now.
+// stay so even where nothing uses them now; those of repeatProblems come on top.
 func ValidateRuntime(r Runtime) []string {
 	var problems []string
 	problems = append(problems, adapterProblems(r.Spec)...)
@@ -49,8 +49,11 @@ func ValidateRuntime(r Runtime) []string {
 			problems = append(problems, fmt.Sprintf("container spec for %s is invalid: %s", c.Name, p))
 		}
 	}
-	for _, v := range r.Spec.Volumes {
+	for i, v := range r.Spec.Volumes {
 		problems = append(problems, nameProblems("volume", v.Name, reservedVolume)...)
+		if slices.ContainsFunc(r.Spec.Volumes[:i], func(earlier corev1.Volume) bool { return earlier.Name == v.Name }) {
+			problems = append(problems, fmt.Sprintf("volume %s is listed twice: rename one of them", v.Name))
+		}
 	}
 	problems = append(problems, endpointProblems(r.Spec)...)
 	return append(problems, annotationProblems(r)...)
@@ -89,7 +92,7 @@ func containerProblems(c *corev1.Container, sockets string) []string {
 		problems = append(problems, nameProblems("port name", p.Name, reservedPortName)...)
 		problems = append(problems, portProblems(p.ContainerPort)...)
 	}
-	return problems
+	return append(problems, repeatProblems(c)...)
 }
 
 // mountProblems refuses the places at which every container of the runtime gets a mount.

@@ -93,6 +93,23 @@ func TestValidateRuntime(t *testing.T) {
 			[]string{container + "another container has that name: rename one of them"},
 		},
 		{
+			"listed twice, which means the same once", `{grpcEndpoint: "port:8085", containers: [{name: c, env: [{name: A, value: "1"}, {name: A, value: "$$(A)"}, {name: B, value: $(A)}],
+				ports: [{containerPort: 9000}, {containerPort: 9000, protocol: TCP}, {containerPort: 9000, protocol: UDP}]}]}`, nil,
+		},
+		{
+			"listed twice, which means something else once", `{grpcEndpoint: "port:8085", volumes: [{name: v}, {name: v}], containers: [{name: c,
+				env: [{name: A, value: "1"}, {name: A, value: "$(A):2"}, {name: B}, {name: C, value: $(B)}, {name: B}],
+				ports: [{name: a, containerPort: 9000}, {name: b, containerPort: 9000, protocol: TCP}],
+				volumeMounts: [{name: v, mountPath: /v}, {name: w, mountPath: /v}]}]}`,
+			[]string{
+				container + "port 9000/TCP is listed twice, and not alike: list it once",
+				container + "environment variable A is set twice, and its first value used before the second: set it once",
+				container + "environment variable B is set twice, and its first value used before the second: set it once",
+				container + "mountPath /v is listed twice: use another",
+				"volume v is listed twice: rename one of them",
+			},
+		},
+		{
 			"ports of the host", `{containers: [{name: c}], grpcEndpoint: "port:8080", grpcDataEndpoint: "port:8033"}`,
 			[]string{
 				"grpcEndpoint: Port 8080 is reserved for internal use: use another",

@@ -50,7 +50,7 @@ func Gateway(m Mesh) (*appsv1.Deployment, error) {
 	if !m.Config.ScaleToZero.OnIdle {
 		return nil, nil
 	}
-	if err := m.tlsProblem(); err != nil {
+	if err := m.TLSProblem(); err != nil {
 		return nil, fmt.Errorf("make the Deployment of the gateway: %w", err)
 	}
 	p := &pod{mesh: m, name: GatewayName(m)}
@@ -96,7 +96,7 @@ func newPod(m Mesh, r Runtime) (*pod, error) {
 // problems are those that only show beside the settings of the mesh.
 func (p *pod) problems() error {
 	m, r := p.mesh, p.runtime
-	errs := []error{m.tlsProblem()}
+	errs := []error{m.TLSProblem()}
 	if problems := validation.IsValidLabelValue(p.name); len(problems) > 0 {
 		errs = append(errs, fmt.Errorf("its name makes %q, which is no value of a label: use a name of at most %d characters",
 			p.name, validation.LabelValueMaxLength-len(p.name)+len(r.Name)))
@@ -128,14 +128,6 @@ func (p *pod) ports() []int32 {
 	}
 	slices.Sort(ports)
 	return slices.Compact(ports)
-}
-
-func (m Mesh) tlsProblem() error {
-	if name := m.Config.TLS.SecretName; name != "" && m.TLSSecret == nil {
-		return fmt.Errorf("the Secret %s, which tls.secretName names, cannot be used: it has to be in the namespace %s, with %s and %s",
-			name, m.Namespace, corev1.TLSCertKey, corev1.TLSPrivateKeyKey)
-	}
-	return nil
 }
 
 // deployment wraps a pod's spec.

@@ -171,23 +171,3 @@ func metricsAddress(m config.Metrics) string {
 	}
 	return fmt.Sprintf(":%d", m.Port)
 }
-
-// tlsArguments concern clients.
-func (m Mesh) tlsArguments() []string {
-	c := m.Config.TLS
-	if c.SecretName == "" {
-		return nil
-	}
-	args := []string{
-		"--tls-cert-file=" + path.Join(pathTLS, corev1.TLSCertKey),
-		"--tls-key-file=" + path.Join(pathTLS, corev1.TLSPrivateKeyKey),
-	}
-	if c.ClientAuth == config.ClientAuthNone {
-		return append(args, "--tls-client-auth=none")
-	}
-	args = append(args, "--tls-client-auth="+string(c.ClientAuth))
-	if m.TLSSecret.HasCA {
-		args = append(args, "--tls-client-ca-file="+path.Join(pathTLS, corev1.ServiceAccountRootCAKey))
-	}
-	return args
-}

@@ -3,6 +3,7 @@ package resources
 import (
 	"cmp"
 	"path"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -52,6 +53,7 @@ func (p *pod) runtimeContainer(given *corev1.Container) corev1.Container {
 		mounts = append(mounts, m)
 	}
 	c.VolumeMounts = mounts
+	c.Env, c.Ports = lastOfEach(c.Env), onceEach(c.Ports)
 	if c.SecurityContext == nil {
 		c.SecurityContext = &corev1.SecurityContext{
 			AllowPrivilegeEscalation: ptr(false),
@@ -62,6 +64,28 @@ func (p *pod) runtimeContainer(given *corev1.Container) corev1.Container {
 		HTTPGet: &corev1.HTTPGetAction{Path: "/prestop", Port: intstr.FromInt32(portPrestop), Scheme: corev1.URISchemeHTTP},
 	}}
 	return c
+}
+
+// lastOfEach leaves out variables that a later one of their name hides, as the kubelet does: server-side apply takes each
+// name once.
+func lastOfEach(env []corev1.EnvVar) (left []corev1.EnvVar) {
+	for i, v := range env {
+		if !slices.ContainsFunc(env[i+1:], func(later corev1.EnvVar) bool { return later.Name == v.Name }) {
+			left = append(left, v)
+		}
+	}
+	return left
+}
+
+// onceEach leaves out ports that were listed before, for the same reason. Those that say something else of a port were
+// refused by resolve.ValidateRuntime.
+func onceEach(ports []corev1.ContainerPort) (left []corev1.ContainerPort) {
+	for i, p := range ports {
+		if !slices.ContainsFunc(ports[:i], func(earlier corev1.ContainerPort) bool { return resolve.EqualPort(earlier, p) }) {
+			left = append(left, p)
+		}
+	}
+	return left
 }
 
 // architectures are those of the host's image.

@@ -12,11 +12,8 @@
 package resources
 
 import (
-	"errors"
-	"fmt"
 	"maps"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/wasmesh/wasmesh/controller/config"
@@ -35,18 +32,12 @@ type Mesh struct {
 	// Claims are the PersistentVolumeClaims to mount, sorted, each of which exists: a pod with one that does not never
 	// starts. See Claims.
 	Claims []string
-	// TLSSecret says what the Secret of Config.TLS holds; nil: it does not exist or cannot be used.
+	// TLSSecret says what the Secret of Config.TLS holds; nil: it does not exist or cannot be used, of which TLSFault says
+	// why as far as that is known. See TLSProblem.
 	TLSSecret *TLSSecret
+	TLSFault  error
 	// Owner of what belongs to the namespace: the Namespace, or the controller's Deployment. Zero: nobody.
 	Owner metav1.OwnerReference
-}
-
-// TLSSecret is what is known of the Secret with the certificate for clients. What is in it is left to the hosts, which read
-// it again when it changes.
-type TLSSecret struct {
-	// HasCA: there is a ca.crt, against which clients are verified. Otherwise the certificate itself is what they are
-	// verified against, as in ModelMesh.
-	HasCA bool
 }
 
 // Runtime is one ServingRuntime or ClusterServingRuntime. Nothing of it is changed.
@@ -132,19 +123,4 @@ func union(all ...map[string]string) map[string]string {
 		return nil
 	}
 	return merged
-}
-
-// ReadTLSSecret says what the Secret holds, or what it lacks.
-func ReadTLSSecret(s *corev1.Secret) (*TLSSecret, error) {
-	var errs []error
-	for _, key := range []string{corev1.TLSCertKey, corev1.TLSPrivateKeyKey} {
-		if len(s.Data[key]) == 0 {
-			errs = append(errs, fmt.Errorf("secret %s has no %s: tls.secretName wants one with %s, %s and perhaps %s",
-				s.Name, key, corev1.TLSCertKey, corev1.TLSPrivateKeyKey, corev1.ServiceAccountRootCAKey))
-		}
-	}
-	if len(errs) > 0 {
-		return nil, errors.Join(errs...)
-	}
-	return &TLSSecret{HasCA: len(s.Data[corev1.ServiceAccountRootCAKey]) > 0}, nil
 }

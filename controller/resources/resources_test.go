@@ -124,51 +124,24 @@ func TestDeploymentRefuses(t *testing.T) {
 	}
 }
 
-func TestClientCertificates(t *testing.T) {
-	for _, tt := range []struct {
-		auth string
-		ca   bool
-		want string
-	}{
-		{"", true, "--tls-client-auth=none"},
-		{"optional", false, "--tls-client-auth=optional"},
-		{"require", true, "--tls-client-auth=require --tls-client-ca-file=/opt/kserve/mmesh/tls/ca.crt"},
-	} {
-		m := mesh(t, "tls: {secretName: s, clientAuth: '"+tt.auth+"'}")
-		m.TLSSecret = &TLSSecret{HasCA: tt.ca}
-		if got := strings.Join(m.tlsArguments()[2:], " "); got != tt.want {
-			t.Errorf("%s: %s", tt.auth, got)
-		}
+// Server-side apply takes no key twice, which pods that ModelMesh made may have had.
+func TestEachVariableAndPortOnce(t *testing.T) {
+	r := custom(t, "r", `{grpcEndpoint: "port:8085", containers: [{name: c, resources: {limits: {memory: 1Gi}},
+		env: [{name: A, value: first}, {name: B, value: b}, {name: A, value: last}],
+		ports: [{containerPort: 9000}, {containerPort: 9001}, {containerPort: 9000, protocol: TCP}, {containerPort: 9000, protocol: UDP}]}]}`)
+	d, err := Deployment(mesh(t, ""), r, nil)
+	if err != nil {
+		t.Fatal(err)
 	}
-}
-
-func TestReadTLSSecret(t *testing.T) {
-	secret := func(keys ...string) *corev1.Secret {
-		s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "certificates"}, Data: map[string][]byte{"ca.crt": {}}}
-		for _, key := range keys {
-			s.Data[key] = []byte("x")
-		}
-		return s
+	c := d.Spec.Template.Spec.Containers[0]
+	if want := []corev1.EnvVar{{Name: "B", Value: "b"}, {Name: "A", Value: "last"}}; !reflect.DeepEqual(c.Env, want) {
+		t.Errorf("environment %v; want %v", c.Env, want)
 	}
-	for _, tt := range []struct {
-		secret *corev1.Secret
-		want   *TLSSecret
-		err    string
-	}{
-		{secret("tls.crt", "tls.key"), &TLSSecret{}, ""},
-		{secret("tls.crt", "tls.key", "ca.crt"), &TLSSecret{HasCA: true}, ""},
-		{secret("tls.crt"), nil, "secret certificates has no tls.key: tls.secretName wants one with tls.crt, tls.key and perhaps ca.crt"},
-		{secret("ca.crt"), nil, "secret certificates has no tls.crt: tls.secretName wants one with tls.crt, tls.key and perhaps ca.crt\n" +
-			"secret certificates has no tls.key: tls.secretName wants one with tls.crt, tls.key and perhaps ca.crt"},
-	} {
-		got, err := ReadTLSSecret(tt.secret)
-		message := ""
-		if err != nil {
-			message = err.Error()
-		}
-		if !reflect.DeepEqual(got, tt.want) || message != tt.err {
-			t.Errorf("%v: %v, %q", tt.secret.Data, got, message)
-		}
+	if want := []corev1.ContainerPort{{ContainerPort: 9000}, {ContainerPort: 9001}, {ContainerPort: 9000, Protocol: "UDP"}}; !reflect.DeepEqual(c.Ports, want) {
+		t.Errorf("ports %v; want %v", c.Ports, want)
+	}
+	if given := r.Spec.Containers[0]; len(given.Env) != 3 || len(given.Ports) != 4 {
+		t.Error("the runtime was changed")
 	}
 }
 

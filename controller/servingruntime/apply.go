@@ -2,6 +2,7 @@ package servingruntime
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
@@ -115,7 +117,11 @@ func (w writer) applyFields(ctx context.Context, u *unstructured.Unstructured, t
 				return fmt.Errorf("take over %s: %w", what, err)
 			}
 			if adopted && u.GetResourceVersion() != "" {
-				return nil // The change of the object brings it here again.
+				// The cache tells nobody of this change, so that the version in hand is an old one: whoever asked has to look again,
+				// and must not give pods to a Deployment that is still ModelMesh's.
+				return fmt.Errorf("apply %s: %w", what, apierrors.NewConflict(
+					schema.GroupResource{Group: u.GroupVersionKind().Group, Resource: u.GetKind()}, u.GetName(),
+					errors.New("its managed fields have just been taken over")))
 			}
 		}
 	}
@@ -159,4 +165,22 @@ func (w writer) remove(ctx context.Context, o client.Object) error {
 // ending says that a write failed because the namespace is being deleted: then there is nothing left to do in it.
 func ending(err error) bool {
 	return apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
+}
+
+// isRefusal says that the API server has answered that it will not do what it was asked, and not that it cannot do it just
+// now or that the cache is behind.
+func isRefusal(err error) bool {
+	var answer apierrors.APIStatus
+	if !errors.As(err, &answer) {
+		return false
+	}
+	for _, passes := range []func(error) bool{
+		apierrors.IsConflict, apierrors.IsAlreadyExists, apierrors.IsNotFound,
+		apierrors.IsTimeout, apierrors.IsServerTimeout, apierrors.IsTooManyRequests, apierrors.IsServiceUnavailable,
+	} {
+		if passes(err) {
+			return false
+		}
+	}
+	return true
 }

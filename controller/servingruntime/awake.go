@@ -58,28 +58,51 @@ type rest struct {
 // With onIdle it has them from when a model is new, so that what is wrong with it is found, and from when a request waits
 // for it, until nothing was asked of it for the grace period.
 func (r rest) look(now time.Time, f facts) (after rest, next time.Time) {
-	fresh := r.isNew(f)
-	wanted := !f.Enabled || f.waited || f.needed && !f.OnIdle
-	used := wanted || f.needed && (fresh || r.awake && f.busy)
+	slept, quiet := r.looked && !r.awake, f.quiet()
+	used := f.lasts() || f.needed && (r.isNew(f) || r.awake && f.busy)
+	r.used = r.lastUsed(now, f, used)
+	r.looked, r.wanted, r.models = true, f.lasts(), f.models
+	r.awake = used || !r.used.IsZero() && now.Before(r.used.Add(quiet))
+	r.woken = r.lastWoken(now, f, slept)
+	return r, r.next(f, quiet)
+}
+
+// lasts says that there is a reason for pods which lasts until the next look.
+func (f facts) lasts() bool { return !f.Enabled || f.waited || f.needed && !f.OnIdle }
+
+// quiet is for how long nobody may have used the runtime before its pods go.
+func (f facts) quiet() time.Duration {
+	if f.OnIdle && f.needed {
+		return f.GracePeriod + reportLag
+	}
+	return f.GracePeriod
+}
+
+// lastUsed answers when there last was a reason for pods; used: there is one now. r is of the look before.
+func (r rest) lastUsed(now time.Time, f facts, used bool) time.Time {
 	switch {
 	case used, r.wanted, !r.looked && f.running:
-		r.used = now
+		return now
 	case r.awake && f.needed && f.lastUse.After(r.used):
-		r.used = f.lastUse
+		return f.lastUse
 	}
-	quiet := f.GracePeriod
-	if f.OnIdle && f.needed {
-		quiet += reportLag
-	}
-	slept := r.looked && !r.awake
-	r.looked, r.wanted, r.models = true, wanted, f.models
-	r.awake = used || !r.used.IsZero() && now.Before(r.used.Add(quiet))
+	return r.used
+}
+
+// lastWoken answers when the runtime was woken, zero when it does not count as asleep; slept: it did not have pods at the
+// look before.
+func (r rest) lastWoken(now time.Time, f facts, slept bool) time.Time {
 	switch {
 	case !r.awake, f.ready, !r.woken.IsZero() && !now.Before(r.woken.Add(wakeAllowance)):
-		r.woken = time.Time{}
+		return time.Time{}
 	case slept && f.OnIdle:
-		r.woken = now
+		return now
 	}
+	return r.woken
+}
+
+// next answers when to look again if nothing changes; zero for never.
+func (r rest) next(f facts, quiet time.Duration) (next time.Time) {
 	// What makes it used says when it ends, but for hosts that become idle.
 	if r.awake && f.Enabled && !(f.needed && !f.OnIdle) {
 		next = r.used.Add(max(quiet, time.Second))
@@ -87,7 +110,7 @@ func (r rest) look(now time.Time, f facts) (after rest, next time.Time) {
 	if end := r.woken.Add(wakeAllowance); !r.woken.IsZero() && (next.IsZero() || end.Before(next)) {
 		next = end
 	}
-	return r, next
+	return next
 }
 
 // asleep says that the next request is answered, though there is no pod to do it: the gateway holds it until there is.

@@ -27,6 +27,9 @@ type declared struct {
 	meshes map[string][]string
 	// runtimes by mesh and name.
 	runtimes map[types.NamespacedName]meshRuntime
+	// objects and resolved are what it was made of.
+	objects  decide.Objects
+	resolved []resolve.Runtime
 }
 
 // meshRuntime is one ServingRuntime or ClusterServingRuntime as one mesh has it.
@@ -36,6 +39,8 @@ type meshRuntime struct {
 	object any
 	// key of that object.
 	key decide.Key
+	// faulty: it cannot run. The Loop tells why, in an Event.
+	faulty bool
 	want
 }
 
@@ -57,11 +62,15 @@ func (w want) equal(other want) bool {
 
 // newDeclared reads a View and the rows that went with it.
 func newDeclared(view *reconcile.View, rows []*syncv1.Row, meshes []string, c config.Config) *declared {
-	d := &declared{config: c, meshes: map[string][]string{}, runtimes: map[types.NamespacedName]meshRuntime{}}
 	all := runtimesOf(view.Objects)
 	resolved := make([]resolve.Runtime, len(all))
 	for i, r := range all {
 		resolved[i] = r.resolved()
+		all[i].faulty = isFaulty(resolved[i])
+	}
+	d := &declared{
+		config: c, meshes: map[string][]string{}, runtimes: map[types.NamespacedName]meshRuntime{},
+		objects: view.Objects, resolved: resolved,
 	}
 	for _, mesh := range meshes {
 		d.meshes[mesh] = nil
@@ -166,7 +175,8 @@ func (d *declared) changedSince(before *declared) (runtimes []types.NamespacedNa
 		}
 	}
 	for mesh, names := range d.meshes {
-		if old, known := before.meshes[mesh]; everything || !known || !slices.Equal(old, names) {
+		old, known := before.meshes[mesh]
+		if everything || !known || !slices.Equal(old, names) || !slices.Equal(before.faulty(mesh), d.faulty(mesh)) {
 			meshes = append(meshes, mesh)
 		}
 	}
@@ -182,7 +192,18 @@ func (d *declared) changedSince(before *declared) (runtimes []types.NamespacedNa
 func (d *declared) sameMesh(other *declared, mesh string) bool {
 	names, is := d.meshes[mesh]
 	others, was := other.meshes[mesh]
-	return is == was && slices.Equal(names, others) && reflect.DeepEqual(d.config, other.config)
+	return is == was && slices.Equal(names, others) && slices.Equal(d.faulty(mesh), other.faulty(mesh)) &&
+		reflect.DeepEqual(d.config, other.config)
+}
+
+// faulty answers which runtimes of a mesh are.
+func (d *declared) faulty(mesh string) (names []string) {
+	for _, key := range d.of(mesh) {
+		if d.runtimes[key].faulty {
+			names = append(names, key.Name)
+		}
+	}
+	return names
 }
 
 // of answers the runtimes of one mesh; of an unknown one none.

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -54,6 +56,11 @@ func TestRuntimesOfMeshes(t *testing.T) {
 func TestWhatChanges(t *testing.T) {
 	runtimes := []*v1alpha1.ServingRuntime{namespaced("ns", "x", false), namespaced("ns", "y", false)}
 	edited := []*v1alpha1.ServingRuntime{runtimes[0], namespaced("ns", "y", false)}
+	mended := []*v1alpha1.ServingRuntime{runtimes[0], namespaced("ns", "y", false)}
+	mended[1].Spec.Containers = []corev1.Container{{
+		Name: "c", Resources: corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")}},
+	}}
+	mended[1].Spec.GrpcMultiModelManagementEndpoint = new("port:8085")
 	type look struct {
 		runtimes []*v1alpha1.ServingRuntime
 		needed   bool
@@ -86,6 +93,7 @@ func TestWhatChanges(t *testing.T) {
 		"needed":              {usual(func(*look) {}), usual(func(l *look) { l.needed = true }), []string{"x"}, nil},
 		"waited for":          {usual(func(*look) {}), usual(func(l *look) { l.waited = []decide.Key{{Namespace: "ns", Name: "y"}} }), []string{"y"}, nil},
 		"edited":              {usual(func(*look) {}), usual(func(l *look) { l.runtimes = edited }), []string{"y"}, nil},
+		"faulty no more":      {usual(func(*look) {}), usual(func(l *look) { l.runtimes = mended }), []string{"y"}, []string{"ns"}},
 		"gone":                {usual(func(*look) {}), usual(func(l *look) { l.runtimes = runtimes[:1] }), []string{"y"}, []string{"ns"}},
 		"another model":       {usual(func(*look) {}), usual(func(l *look) { l.rows = append(l.rows, row("ns", "n", "x", "y")) }), []string{"x"}, nil},
 		"no mesh any more":    {usual(func(*look) {}), usual(func(l *look) { l.meshes = nil }), []string{"x", "y"}, []string{"ns"}},

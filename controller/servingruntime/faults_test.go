@@ -77,7 +77,7 @@ func TestTLSWithoutItsSecret(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Namespace: b.namespace, Name: "certificate"}, Type: corev1.SecretTypeTLS,
 		Data: map[string][]byte{"tls.crt": []byte("x"), "tls.key": []byte("x")},
 	})
-	b.pass(missingSecretInterval + time.Second)
+	b.pass(unusableSecretInterval + time.Second)
 	b.wantPods("a", 2)
 	if !b.due.IsZero() {
 		t.Error("still waiting")

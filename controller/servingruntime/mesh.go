@@ -46,13 +46,14 @@ func (r *meshReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	}
 	wanted := inventory{}
 	for _, name := range runtimes {
-		wanted.addRuntime(resources.DeploymentName(m, name))
+		keep := keepAny
+		if d.runtimes[types.NamespacedName{Namespace: req.Name, Name: name}].faulty {
+			keep = keepApplied
+		}
+		wanted.addRuntime(resources.DeploymentName(m, name), keep)
 	}
 	err = r.make(ctx, m, wanted)
-	result := ctrl.Result{}
-	if m.Config.TLS.SecretName != "" && m.TLSSecret == nil {
-		result.RequeueAfter = missingSecretInterval
-	}
+	result := ctrl.Result{RequeueAfter: tlsLook(m)}
 	// What is in the way of one thing is not in the way of tidying up.
 	return result, ignoreEnding(errors.Join(err, r.prune(ctx, req.Name, wanted, d)))
 }
@@ -76,7 +77,7 @@ func (r *meshReconciler) make(ctx context.Context, m resources.Mesh, wanted inve
 		if err == nil {
 			errs = append(errs, r.makeGateway(ctx, d))
 		} else {
-			// It lacks the Secret of TLS, and stays as it is. Reconcile looks again soon; an error would be tried again ever later.
+			// It lacks what the Secret of TLS has to hold, and stays as it is. Reconcile looks again soon; an error would be tried again ever later.
 			r.deps.Logger.Warn("the gateway is not deployed", "namespace", m.Namespace, "reason", err)
 		}
 	}

@@ -1,7 +1,6 @@
 package servingruntime
 
 import (
-	"os"
 	"strings"
 	"testing"
 
@@ -12,7 +11,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
 	"github.com/wasmesh/wasmesh/sdk/apis/serving/v1alpha1"
 )
@@ -219,18 +217,7 @@ func TestNamespaceThatEnds(t *testing.T) {
 // A Deployment that ModelMesh made becomes ours where it is: its containers go, and its pods roll, as many as there are.
 func TestTakingOverFromModelMesh(t *testing.T) {
 	b := newBench(t)
-	content, err := os.ReadFile("testdata/modelmesh-deployment.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	old := &appsv1.Deployment{}
-	if err := yaml.UnmarshalStrict(content, old); err != nil {
-		t.Fatal(err)
-	}
-	old.Namespace = b.namespace
-	if err := b.client.Create(t.Context(), old, client.FieldOwner("manager")); err != nil {
-		t.Fatal(err)
-	}
+	old := b.modelMeshs(2)
 	gone := old.DeepCopy()
 	gone.Name, gone.ResourceVersion, gone.UID = "modelmesh-serving-gone", "", ""
 	if err := b.client.Create(t.Context(), gone, client.FieldOwner("manager")); err != nil {
@@ -267,4 +254,46 @@ func TestTakingOverFromModelMesh(t *testing.T) {
 	b.edit("a", func(r *v1alpha1.ServingRuntime) { r.Spec.Labels = map[string]string{"team": "a"} })
 	b.round()
 	b.wantPods("a", 3)
+}
+
+// A Deployment of ModelMesh's that has no pods gets none before its template is ours. To take over its fields is a change
+// that the cache tells nobody of.
+func TestTakingOverWithoutPods(t *testing.T) {
+	b := newBench(t)
+	b.modelMeshs(0)
+	b.runtime("a", "sklearn")
+	b.model("m", "sklearn")
+	if result, err := b.reconcile("a"); err != nil || result.RequeueAfter == 0 {
+		t.Errorf("%+v, %v; want that it is looked at again soon", result, err)
+	}
+	b.wantPods("a", 0)
+	if _, err := b.reconcile("a"); err != nil {
+		t.Fatal(err)
+	}
+	d := &appsv1.Deployment{}
+	b.get("modelmesh-serving-a", d)
+	if c := d.Spec.Template.Spec.Containers; len(c) != 2 || *d.Spec.Replicas != 2 {
+		t.Errorf("%d pods of the containers %v", *d.Spec.Replicas, c)
+	}
+}
+
+// Keys that are there twice, which the CRD that comes with an older KServe lets through, server-side apply refuses with a
+// bare 500.
+func TestKeysThatAreThereTwice(t *testing.T) {
+	b := newBench(t)
+	b.runtime("a", "sklearn")
+	b.edit("a", func(r *v1alpha1.ServingRuntime) {
+		c := &r.Spec.Containers[0]
+		c.Env = []corev1.EnvVar{{Name: "A", Value: "first"}, {Name: "A", Value: "last"}}
+		c.Ports = []corev1.ContainerPort{{ContainerPort: 9000}, {ContainerPort: 9000, Protocol: corev1.ProtocolTCP}}
+	})
+	b.model("m", "sklearn")
+	b.round()
+	b.wantPods("a", 2)
+	d := &appsv1.Deployment{}
+	b.get("modelmesh-serving-a", d)
+	if c := d.Spec.Template.Spec.Containers[0]; len(c.Env) != 1 || c.Env[0].Value != "last" || len(c.Ports) != 1 {
+		t.Errorf("environment %v, ports %v", c.Env, c.Ports)
+	}
+	b.atRest()
 }

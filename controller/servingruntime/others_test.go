@@ -105,7 +105,7 @@ func TestPruningLeavesWhatIsNewer(t *testing.T) {
 	inventoryOf := func(names ...string) inventory {
 		wanted := inventory{}
 		for _, name := range names {
-			wanted.addRuntime("modelmesh-serving-" + name)
+			wanted.addRuntime("modelmesh-serving-"+name, keepAny)
 		}
 		return wanted
 	}
@@ -129,30 +129,64 @@ func TestNothingSleepsWithoutTLS(t *testing.T) {
 	b.runtime("a", "sklearn")
 	b.sleep.set(types.NamespacedName{Namespace: b.namespace, Name: "a"}, true)
 	result, err := b.reconcile("a")
-	if err != nil || result.RequeueAfter != missingSecretInterval || len(b.sleep.Asleep()) != 0 {
+	if err != nil || result.RequeueAfter != unusableSecretInterval || len(b.sleep.Asleep()) != 0 {
 		t.Errorf("%+v, %v, asleep %v; want nothing asleep", result, err, b.sleep.Asleep())
 	}
 	result, err = b.meshes.Reconcile(t.Context(), ctrl.Request{NamespacedName: types.NamespacedName{Name: b.namespace}})
-	if err != nil || result.RequeueAfter != missingSecretInterval {
+	if err != nil || result.RequeueAfter != unusableSecretInterval {
 		t.Errorf("the mesh: %+v, %v; want that it is looked at again", result, err)
 	}
 }
 
-// What a quota or an admission policy refuses is told to the owner once, and tried again.
-func TestADeploymentThatIsForbidden(t *testing.T) {
-	b := newFakeBench(t, interceptor.Funcs{
-		Apply: func(context.Context, client.WithWatch, runtime.ApplyConfiguration, ...client.ApplyOption) error {
-			return apierrors.NewForbidden(schema.GroupResource{Group: "apps", Resource: "deployments"}, "d", errors.New("exceeded quota"))
-		},
-	})
-	b.runtime("a", "sklearn")
-	for range 2 {
-		if _, err := b.reconcile("a"); !apierrors.IsForbidden(err) || strings.Contains(err.Error(), "terminal") {
-			t.Fatalf("error %v; want one that is tried again", err)
+// What a quota, an admission policy or server-side apply refuses is told to the owner once, and tried again.
+func TestADeploymentThatIsRefusedForNow(t *testing.T) {
+	deployments := schema.GroupResource{Group: "apps", Resource: "deployments"}
+	for name, answer := range map[string]error{
+		"forbidden":     apierrors.NewForbidden(deployments, "d", errors.New("why it is so")),
+		"failed":        apierrors.NewInternalError(errors.New("why it is so")),
+		"unprocessable": apierrors.NewGenericServerResponse(415, "patch", deployments, "d", "why it is so", 0, true),
+	} {
+		b := newFakeBench(t, applyAnswers(answer))
+		b.runtime("a", "sklearn")
+		for range 2 {
+			if _, err := b.reconcile("a"); !errors.Is(err, answer) || strings.Contains(err.Error(), "terminal") {
+				t.Fatalf("%s: error %v; want one that is tried again", name, err)
+			}
+		}
+		if len(b.events) != 1 || b.events[0].Reason != EventNotDeployed || !strings.Contains(b.events[0].Message, "why it is so") ||
+			b.events[0].Object.Kind != v1alpha1.KindServingRuntime {
+			t.Errorf("%s: Events %+v; want one that says why", name, b.events)
 		}
 	}
-	if len(b.events) != 1 || b.events[0].Reason != EventNotDeployed || !strings.Contains(b.events[0].Message, "exceeded quota") ||
-		b.events[0].Object.Kind != v1alpha1.KindServingRuntime {
-		t.Errorf("Events %+v; want one that says why", b.events)
+}
+
+// What passes by itself is nothing for the owner of a runtime.
+func TestATroubleThatPasses(t *testing.T) {
+	deployments := schema.GroupResource{Group: "apps", Resource: "deployments"}
+	for name, answer := range map[string]error{
+		"busy":        apierrors.NewTooManyRequestsError("later"),
+		"slow":        apierrors.NewTimeoutError("later", 1),
+		"slow server": apierrors.NewServerTimeout(deployments, "patch", 1),
+		"away":        apierrors.NewServiceUnavailable("later"),
+		"not there":   apierrors.NewNotFound(deployments, "d"),
+		"conflict":    apierrors.NewConflict(deployments, "d", errors.New("later")),
+		"no answer":   errors.New("connection refused"),
+	} {
+		b := newFakeBench(t, applyAnswers(answer))
+		b.runtime("a", "sklearn")
+		if result, err := b.reconcile("a"); err == nil && result.RequeueAfter == 0 {
+			t.Errorf("%s: it is not tried again", name)
+		}
+		if len(b.events) != 0 {
+			t.Errorf("%s: Events %+v; want none", name, b.events)
+		}
+	}
+}
+
+func applyAnswers(answer error) interceptor.Funcs {
+	return interceptor.Funcs{
+		Apply: func(context.Context, client.WithWatch, runtime.ApplyConfiguration, ...client.ApplyOption) error {
+			return answer
+		},
 	}
 }

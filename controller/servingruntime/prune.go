@@ -38,21 +38,39 @@ const (
 	ManagedBy      = "modelmesh-controller"
 )
 
-// inventory is what should be in a namespace, by kind and name.
-type inventory map[string]map[string]bool
+// keep says which object of a name is left where it is.
+type keep int
 
-func (i inventory) add(kind, name string) {
+const (
+	keepNone keep = iota
+	// keepApplied keeps what was applied here. Of a runtime that is faulty what ModelMesh made is never taken over: its pods
+	// would stay behind the Service of the mesh, to which they mean nothing.
+	keepApplied
+	keepAny
+)
+
+// holds says that the object stays.
+func (k keep) holds(o client.Object) bool {
+	return k == keepAny || k == keepApplied && o.GetAnnotations()[AnnotationApplied] != ""
+}
+
+// inventory is what should be in a namespace, by kind and name.
+type inventory map[string]map[string]keep
+
+func (i inventory) add(kind, name string) { i.addIf(kind, name, keepAny) }
+
+func (i inventory) addIf(kind, name string, k keep) {
 	if i[kind] == nil {
-		i[kind] = map[string]bool{}
+		i[kind] = map[string]keep{}
 	}
-	i[kind][name] = true
+	i[kind][name] = k
 }
 
 // addRuntime adds what a runtime has or may have; which of it, is its own reconciler's to say.
-func (i inventory) addRuntime(name string) {
-	i.add(kindDeployment, name)
-	i.add(kindAutoscaler, name)
-	i.add(kindBudget, name)
+func (i inventory) addRuntime(name string, k keep) {
+	i.addIf(kindDeployment, name, k)
+	i.addIf(kindAutoscaler, name, k)
+	i.addIf(kindBudget, name, k)
 }
 
 // AnnotationController is the namespace of the controller that made an object: one for a single namespace may stand beside
@@ -95,7 +113,7 @@ func (r *meshReconciler) prune(ctx context.Context, namespace string, wanted inv
 		}
 		errs = append(errs, meta.EachListItem(list, func(item runtime.Object) error {
 			o, ok := item.(client.Object)
-			if ok && !wanted[kind][o.GetName()] && (r.writer.ours(o) || wanted != nil && ofModelMesh(o)) {
+			if ok && !wanted[kind][o.GetName()].holds(o) && (r.writer.ours(o) || wanted != nil && ofModelMesh(o)) {
 				left = append(left, o)
 			}
 			return nil
@@ -114,7 +132,7 @@ func (r *meshReconciler) prune(ctx context.Context, namespace string, wanted inv
 
 // pruneMonitor deletes the one ServiceMonitor that may have been made.
 func (r *meshReconciler) pruneMonitor(ctx context.Context, namespace string, wanted inventory) error {
-	if wanted[kindMonitor][resources.MonitorName] {
+	if wanted[kindMonitor][resources.MonitorName] != keepNone {
 		return nil
 	}
 	if there, err := r.hasMonitors(); err != nil || !there {

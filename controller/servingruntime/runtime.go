@@ -17,7 +17,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/wasmesh/wasmesh/controller/decide"
-	"github.com/wasmesh/wasmesh/controller/resolve"
 	"github.com/wasmesh/wasmesh/controller/resources"
 )
 
@@ -32,9 +31,12 @@ const (
 )
 
 const (
-	// missingSecretInterval is when a mesh that lacks the Secret of TLS is looked at again: the Secrets that users make are not
-	// watched, so that the controller need not read any of another name.
-	missingSecretInterval = 10 * time.Second
+	// unusableSecretInterval is when a mesh that lacks the Secret of TLS, or what it has to hold, is looked at again: the
+	// Secrets that users make are not watched, so that the controller need not read any of another name.
+	unusableSecretInterval = 10 * time.Second
+	// usableSecretInterval is when one whose Secret may be used is: it may gain a ca.crt, which hosts are told to use, or
+	// lose it.
+	usableSecretInterval = time.Minute
 	// occupiedInterval is when a name that somebody else's Deployment has is looked at again: those without our labels are not
 	// watched.
 	occupiedInterval = time.Minute
@@ -89,9 +91,9 @@ func (r *runtimeReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 		// It stays so until somebody changes something. What cannot have pods is not woken by any request.
 		r.deps.Sleep.set(req.NamespacedName, false)
 		r.complain(req.NamespacedName, wanted.key, err.Error())
-		err = reconcile.TerminalError(err)
+		return result, reconcile.TerminalError(err)
 	}
-	if apierrors.IsForbidden(err) {
+	if isRefusal(err) {
 		// As a quota or a policy of admission has it, which may change without a trace in what is watched: it is tried again.
 		r.complain(req.NamespacedName, wanted.key, err.Error())
 	}
@@ -111,10 +113,7 @@ var errFaulty = errors.New("the runtime is faulty")
 
 // objectsOf answers what should be, or what the owner has to do before anything can.
 func objectsOf(m resources.Mesh, w meshRuntime) (objects, error) {
-	if len(resolve.ValidateRuntime(w.resolved())) > 0 {
-		return objects{}, errFaulty
-	}
-	if _, err := resolve.RuntimePlan(m.Namespace, w.resolved()); err != nil {
+	if w.faulty {
 		return objects{}, errFaulty
 	}
 	d, err := resources.Deployment(m, w.Runtime, nil)
@@ -136,11 +135,8 @@ func (r *runtimeReconciler) carryOut(
 		if !errors.Is(err, errFaulty) {
 			r.complain(key, w.key, err.Error())
 		}
-		result := ctrl.Result{}
-		if m.Config.TLS.SecretName != "" && m.TLSSecret == nil {
-			result.RequeueAfter = missingSecretInterval
-		}
-		return result, nil
+		next, err := r.leave(ctx, key, m, w)
+		return r.again(m, next), err
 	}
 	name := types.NamespacedName{Namespace: key.Namespace, Name: should.deployment.Name}
 	there, exists, err := r.writer.findDeployment(ctx, name)
@@ -165,10 +161,18 @@ func (r *runtimeReconciler) carryOut(
 		return ctrl.Result{}, err
 	}
 	r.complain(key, w.key, "")
-	if next.IsZero() {
-		return ctrl.Result{}, nil
+	return r.again(m, next), nil
+}
+
+// again asks to look again at next, which is zero for never, or when the Secret of TLS wants it.
+func (r *runtimeReconciler) again(m resources.Mesh, next time.Time) ctrl.Result {
+	after := tlsLook(m)
+	if !next.IsZero() {
+		if until := max(next.Sub(r.now()), time.Millisecond); after == 0 || until < after {
+			after = until
+		}
 	}
-	return ctrl.Result{RequeueAfter: max(next.Sub(r.now()), time.Millisecond)}, nil
+	return ctrl.Result{RequeueAfter: after}
 }
 
 // look answers whether there should be pods, and when to look again; zero for never.

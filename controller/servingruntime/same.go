@@ -18,8 +18,9 @@ import (
 // has nothing that was wanted before and is no more.
 const AnnotationApplied = "wasmesh.dev/applied"
 
-// fields answers an object as what is applied: with its kind and AnnotationApplied, without status and nulls. The number of a Deployment's pods does not count for the digest: it changes often, and is
-// compared by itself.
+// fields answers an object as what is applied: with its kind and AnnotationApplied, without status and nulls. The digest is
+// over all of it. Where a Deployment's number of pods is not the object's to say (withoutPods), it is set afterwards, and
+// does not count.
 func fields(o client.Object, kind schema.GroupVersionKind) (*unstructured.Unstructured, error) {
 	content, err := contentOf(o)
 	if err != nil {

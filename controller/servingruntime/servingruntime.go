@@ -4,14 +4,15 @@
 // runtime is needed the Loop's, whose View is followed; when it has pods is decided here (awake.go).
 //
 // Two reconcilers: one keyed by namespace, one by namespace and runtime. Each gathers from the cache, decides, and writes
-// by server-side apply what differs (apply.go). Nothing is polled: everything that is read is watched, and time passes by
-// requeueing.
+// by server-side apply what differs (apply.go). Nothing is polled but the Secret of TLS (settings.go): everything else that
+// is read is watched, and time passes by requeueing.
 //
 // Invariants:
 //   - Nothing is written when nothing has changed.
 //   - The number of pods is never written while an autoscaler says it; only from and to zero.
 //   - A controller that starts anew takes no pods away before one grace period has passed in its sight.
-//   - A runtime or a model that is wrong changes nothing for the others, and leaves its own Deployment as it was.
+//   - A runtime or a model that is wrong changes nothing for the others, and leaves its own Deployment as it was while
+//     models need it; ModelMesh's Deployment of a runtime that is wrong goes.
 //   - Only objects that this controller made, or ModelMesh's under the same names, are changed or deleted.
 package servingruntime
 

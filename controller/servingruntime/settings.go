@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -32,7 +33,7 @@ func (g gatherer) mesh(ctx context.Context, namespace string, c config.Config) (
 	if m.Owner, ok, err = g.owner(ctx, namespace); err != nil || !ok {
 		return m, false, err
 	}
-	m.TLSSecret, err = g.tlsSecret(ctx, namespace, c.TLS.SecretName)
+	m.TLSSecret, m.TLSFault, err = g.tlsSecret(ctx, namespace, c.TLS.SecretName)
 	return m, true, err
 }
 
@@ -60,31 +61,37 @@ func (g gatherer) owner(ctx context.Context, namespace string) (owner metav1.Own
 	return owner, ns.DeletionTimestamp == nil && ns.Status.Phase != corev1.NamespaceTerminating, nil
 }
 
-// tlsSecret asks the API server, since the cache holds no Secret that the controller need not know. One
-// that cannot be used is as none, which makes no pods.
-func (g gatherer) tlsSecret(ctx context.Context, namespace, name string) (*resources.TLSSecret, error) {
+// tlsSecret asks the API server, since the cache holds no Secret that the controller need not know. fault says why the one
+// that is there cannot be used.
+func (g gatherer) tlsSecret(ctx context.Context, namespace, name string) (secret *resources.TLSSecret, fault, err error) {
 	if name == "" {
-		return nil, nil
+		return nil, nil, nil
 	}
 	s := &corev1.Secret{}
-	err := g.writer.live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, s)
-	if apierrors.IsNotFound(err) {
-		return nil, nil
+	err = g.writer.live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, s)
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, nil, nil
+	case apierrors.IsForbidden(err):
+		return nil, fmt.Errorf("the controller may not read Secret %s of namespace %s, which tls.secretName names: add it to "+
+			"rbac.secretNames of the chart", name, namespace), nil
+	case err != nil:
+		return nil, nil, fmt.Errorf("read the Secret of TLS: %w", err)
 	}
-	if apierrors.IsForbidden(err) {
-		g.deps.Logger.Warn("TLS cannot be set up: name the Secret in the chart's values as well, which lets the controller read it",
-			"namespace", namespace, "secret", name, "error", err)
-		return nil, nil
+	secret, fault = resources.ReadTLSSecret(s)
+	return secret, fault, nil
+}
+
+// tlsLook is when a mesh is looked at again for what its Secret of TLS holds; zero for not at all. Without clientAuth one
+// that can be used has nothing more to tell.
+func tlsLook(m resources.Mesh) time.Duration {
+	switch {
+	case m.TLSProblem() != nil:
+		return unusableSecretInterval
+	case m.Config.TLS.ClientAuth != config.ClientAuthNone:
+		return usableSecretInterval
 	}
-	if err != nil {
-		return nil, fmt.Errorf("read the Secret of TLS: %w", err)
-	}
-	secret, err := resources.ReadTLSSecret(s)
-	if err != nil {
-		g.deps.Logger.Warn("TLS cannot be set up", "namespace", namespace, "error", err)
-		return nil, nil
-	}
-	return secret, nil
+	return 0
 }
 
 // claims answers the PersistentVolumeClaims that the pods of a runtime mount: those that the storage Secret names, those

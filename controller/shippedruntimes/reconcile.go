@@ -27,19 +27,26 @@ type reconciler struct {
 	direct client.Reader
 }
 
-// Reconcile implements reconcile.Reconciler: gather, then apply and delete what differs.
-func (r *reconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+// Reconcile implements reconcile.Reconciler.
+func (r *reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
+	_, err := r.pass(ctx)
+	return reconcile.Result{}, err
+}
+
+// pass gathers, then applies and deletes what differs. It answers the names of those that are there now, all when there is
+// no error.
+func (r *reconciler) pass(ctx context.Context) (applied []string, err error) {
 	var config corev1.ConfigMap
-	if err := r.direct.Get(ctx, request.NamespacedName, &config); err != nil {
-		return reconcile.Result{}, client.IgnoreNotFound(err)
+	if err := r.direct.Get(ctx, client.ObjectKey{Namespace: r.deps.Namespace, Name: ConfigMap}, &config); err != nil {
+		return nil, client.IgnoreNotFound(err)
 	}
 	existing, err := r.existing(ctx)
 	if err != nil {
-		return reconcile.Result{}, err
+		return nil, err
 	}
 	owners, err := r.owners(ctx)
 	if err != nil {
-		return reconcile.Result{}, err
+		return nil, err
 	}
 	var errs []error
 	unread := false
@@ -57,18 +64,22 @@ func (r *reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 				r.kind().name, name))
 			continue
 		}
-		errs = append(errs, r.apply(ctx, entry.runtime, owners))
+		err := r.apply(ctx, entry.runtime, owners)
+		if err == nil {
+			applied = append(applied, name)
+		}
+		errs = append(errs, err)
 	}
 	if unread {
 		// One of those that remain may be what could not be read.
-		return reconcile.Result{}, errors.Join(errs...)
+		return applied, errors.Join(errs...)
 	}
 	for name, ours := range existing {
 		if ours {
 			errs = append(errs, r.delete(ctx, name))
 		}
 	}
-	return reconcile.Result{}, errors.Join(errs...)
+	return applied, errors.Join(errs...)
 }
 
 // existing says of each runtime that there is whether it is ours.

@@ -62,11 +62,18 @@ type Deps struct {
 // DefaultOwner is what the chart calls both owners in one word.
 const DefaultOwner = "wasmesh-controller"
 
+// Shipped are the runtimes of an installation.
+type Shipped struct{ reconciler *reconciler }
+
+// Apply does at once what the reconciler does in its own time, and answers the names of the runtimes that are there
+// afterwards: whoever judges models before the runtimes of a new installation are there tells people that there are none.
+func (s *Shipped) Apply(ctx context.Context) ([]string, error) { return s.reconciler.pass(ctx) }
+
 // SetUp adds the reconciler to the manager, whose cache must hold the ConfigMaps of the controller's namespace. The kind of
 // the runtimes must exist.
-func SetUp(mgr ctrl.Manager, deps Deps) error {
+func SetUp(mgr ctrl.Manager, deps Deps) (*Shipped, error) {
 	if deps.Namespace == "" || deps.Owner == "" || deps.Events == nil || deps.Logger == nil {
-		return errors.New("set up shipped runtimes: namespace, owner, events and logger are required")
+		return nil, errors.New("set up shipped runtimes: namespace, owner, events and logger are required")
 	}
 	r := &reconciler{deps: deps, client: mgr.GetClient(), direct: mgr.GetAPIReader()}
 	request := reconcile.Request{NamespacedName: client.ObjectKey{Namespace: deps.Namespace, Name: ConfigMap}}
@@ -81,9 +88,9 @@ func SetUp(mgr ctrl.Manager, deps Deps) error {
 		Watches(r.kind().object, enqueue).
 		Complete(r)
 	if err != nil {
-		return fmt.Errorf("set up shipped runtimes: %w", err)
+		return nil, fmt.Errorf("set up shipped runtimes: %w", err)
 	}
-	return nil
+	return &Shipped{reconciler: r}, nil
 }
 
 // kind is that of the runtimes.
