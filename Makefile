@@ -39,6 +39,7 @@ build: ## build the programs into bin/ (needs Go only)
 	@echo "building bin/: $(notdir $(PROGRAMS))"
 	@mkdir -p bin
 	@$(GO_BUILD) -o bin/ $(PROGRAMS) $(NO_DOWNLOADS)
+	@ln -sf wasmesh bin/kubectl-wasmesh
 
 .PHONY: test
 test: test-deps ## install what tests need and run them all, the concurrent packages with the race detector
@@ -192,7 +193,7 @@ comma := ,
 space := $(subst ,, )
 
 .PHONY: cluster-up
-cluster-up: cluster-deps images-local ## bring up a real Kubernetes of one node with our images, in namespaces of its own (root, Debian)
+cluster-up: cluster-deps images-local tool-helm build ## bring up a real Kubernetes of one node with our images, in namespaces of its own (root, Debian)
 	@bin/tools/cluster up -images '$(CLUSTER_IMAGES)'
 
 .PHONY: cluster-down

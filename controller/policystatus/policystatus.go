@@ -155,6 +155,9 @@ func (r *reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	said, isSaid := cm.Annotations[Annotation]
 	should := bounded(view.Annotations[decide.Key{Namespace: req.Namespace, Kind: policyconfig.KindConfigMap, Name: req.Name}])
+	if why := policyconfig.Mislabelled(cm); should == "" && why != "" {
+		should = bounded("ignored: " + why)
+	}
 	switch {
 	case cm.DeletionTimestamp != nil || said == should && isSaid == (should != ""):
 		return ctrl.Result{}, nil

@@ -199,6 +199,17 @@ func TestAnnotationFollowsThePolicy(t *testing.T) {
 	if _, there := b.get("policy").Annotations[Annotation]; there {
 		t.Error("the annotation outlives the policy")
 	}
+	// A module with a label that makes no policy of it is told so, where its owner looks.
+	cm = b.get("policy")
+	cm.Labels[policyconfig.Label], cm.BinaryData = "yes", map[string][]byte{"policy.wasm": []byte("\x00asm\x01\x00\x00\x00")}
+	if err := b.client.Update(t.Context(), cm); err != nil {
+		t.Fatal(err)
+	}
+	b.look("policy")
+	b.want("policy", `ignored: label wasmesh.dev/policy is "yes": a policy has "true"`)
+	if n := b.look("policy"); n != 0 {
+		t.Errorf("%d writes though nothing has changed", n)
+	}
 	// One that is gone is not made again, nor is another of its name taken for it.
 	if err := (&reconciler{client: b.client, deps: Deps{Logger: slog.New(slog.DiscardHandler)}}).write(t.Context(), &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Namespace: b.namespace, Name: "gone", UID: "8d0c5b9e-0000-0000-0000-000000000000"},

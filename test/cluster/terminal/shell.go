@@ -51,12 +51,11 @@ type Shell struct {
 }
 
 // Shell starts one in a directory of its own, in which the clone's charts are. It has all programs on its path, wasmesh also
-// as the plugin of kubectl, and the caches of this machine. `helm install` gets values on top, YAML, those of the test
-// cluster's images.
-func (t *Terminal) Shell(test *testing.T, values string) *Shell {
+// as the plugin of kubectl, and the caches of this machine. `helm install` gets the values of the test cluster on top.
+func (t *Terminal) Shell(test *testing.T) *Shell {
 	test.Helper()
 	dir := test.TempDir()
-	links := map[string]string{"charts": "charts"}
+	links := map[string]string{"charts": "charts", "values.yaml": "test/cluster/values.yaml"}
 	for name, path := range programs {
 		links["path/"+name] = path
 	}
@@ -67,9 +66,6 @@ func (t *Terminal) Shell(test *testing.T, values string) *Shell {
 		if err := os.Symlink(filepath.Join(t.Root, target), filepath.Join(dir, link)); err != nil {
 			test.Fatal(err)
 		}
-	}
-	if err := os.WriteFile(filepath.Join(dir, "values.yaml"), []byte(values), 0o600); err != nil {
-		test.Fatal(err)
 	}
 	caches, err := os.UserCacheDir()
 	if err != nil {

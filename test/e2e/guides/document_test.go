@@ -18,14 +18,14 @@ type guide struct {
 	yours    *strings.Replacer
 }
 
-// read begins a document; values go to `helm install`. A test that is over has run all of it.
-func read(t *testing.T, document, values string) *guide {
+// read begins a document. A test that is over has run all of it.
+func read(t *testing.T, document string) *guide {
 	t.Helper()
 	blocks, err := theCluster.Blocks(document)
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &guide{t: t, document: document, shell: theCluster.Shell(t, values), left: blocks, yours: strings.NewReplacer()}
+	g := &guide{t: t, document: document, shell: theCluster.Shell(t), left: blocks, yours: strings.NewReplacer()}
 	t.Cleanup(func() {
 		if len(g.left) > 0 && !t.Failed() {
 			t.Errorf("%s has commands in section %q: what is new has to be tried here", document, g.left[0].Section)

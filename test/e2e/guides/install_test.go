@@ -13,7 +13,7 @@ import (
 func TestInstall(t *testing.T) {
 	empty(t)
 	t.Cleanup(func() {
-		for _, namespace := range []string{"team-a", "wasmesh"} {
+		for _, namespace := range []string{"team-a", "modelmesh-serving"} {
 			o := &owner{t, namespace}
 			if t.Failed() {
 				o.explain()
@@ -24,8 +24,9 @@ func TestInstall(t *testing.T) {
 			}
 		}
 	})
-	o := &owner{t, "wasmesh"}
-	guide := read(t, "docs/kubernetes.md", chartValues)
+	o := &owner{t, "modelmesh-serving"}
+	guide := read(t, "docs/kubernetes.md")
+	guide.replace("REGISTRY=registry.example.com/wasmesh\n", "REGISTRY=docker.io/local\n")
 	says := func(out, what string) {
 		t.Helper()
 		if !strings.Contains(out, what) {

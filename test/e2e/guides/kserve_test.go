@@ -5,7 +5,6 @@ package guides
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 )
@@ -79,15 +78,13 @@ func TestBesideKServe(t *testing.T) {
 func (o *owner) helm(what string, args ...string) {
 	o.t.Helper()
 	args = append([]string{what, "wasmesh", "--namespace", o.namespace, "--wait", "--timeout", "3m"}, args...)
-	values := ""
 	switch what {
 	case "install":
-		values = chartValues
-		args = append(args, "charts/wasmesh", "--values", "-")
+		args = append(args, "charts/wasmesh", "--values", "test/cluster/values.yaml")
 	case "upgrade":
 		args = append(args, "charts/wasmesh")
 	}
-	if out, err := theCluster.Output(o.t.Context(), strings.NewReader(values), "helm", args...); err != nil {
+	if out, err := theCluster.Output(o.t.Context(), nil, "helm", args...); err != nil {
 		o.t.Fatalf("%v\n%s", err, out)
 	}
 }

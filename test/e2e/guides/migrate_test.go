@@ -21,7 +21,7 @@ func TestMigrate(t *testing.T) {
 		deployments[r.name] = o.field("deployment/modelmesh-serving-"+r.name, ".metadata.uid")
 	}
 	service := o.field("service/modelmesh-serving", ".metadata.uid")
-	guide := read(t, "docs/migrate.md", chartValues)
+	guide := read(t, "docs/migrate.md")
 	guide.replace("NAMESPACE=modelmesh-serving\n", "NAMESPACE="+o.namespace+"\n") // "say yours", it says
 
 	guide.section("1. See what will differ")

@@ -125,9 +125,3 @@ func ask(address, name, model string) error {
 	}
 	return nil
 }
-
-// chartValues are the test cluster's: images that were loaded into it.
-const chartValues = `
-images: {registry: docker.io/local, tag: dev, pullPolicy: Never}
-runtimes: {mlserver: {image: "docker.io/local/mlserver:dev"}}
-`

@@ -54,20 +54,11 @@ func run(m *testing.M) int {
 
 // install puts the chart with the images of this clone into the cluster, or brings an earlier installation up to date.
 func install(ctx context.Context) error {
-	out, err := theCluster.Output(ctx, nil, "helm", append([]string{
+	out, err := theCluster.Output(ctx, nil, "helm",
 		"upgrade", "--install", release, "charts/wasmesh", "--namespace", releaseNamespace, "--create-namespace", "--wait", "--timeout", "4m",
-	}, chartValues()...)...)
+		"--values", "test/cluster/values.yaml", "--set", "quickstart.enabled=true")
 	if err != nil {
 		return fmt.Errorf("%w\n%s", err, out)
 	}
 	return nil
-}
-
-// chartValues are the test cluster's: images that were loaded into it.
-func chartValues() []string {
-	return []string{
-		"--set", "images.registry=docker.io/local,images.tag=dev,images.pullPolicy=Never",
-		"--set", "runtimes.mlserver.image=docker.io/local/mlserver:dev",
-		"--set", "quickstart.enabled=true",
-	}
 }

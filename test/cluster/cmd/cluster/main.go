@@ -2,7 +2,7 @@
 //
 //	cluster up              bring it up, load the images, say how to use it; one that is up only gets the images
 //	cluster load FILE...    load images from tar files
-//	cluster exec PROGRAM... run a program in the node's network, with KUBECONFIG set and kubectl on its path
+//	cluster exec PROGRAM... run a program in the node's network, with KUBECONFIG set, and kubectl and bin/tools on its path
 //	cluster down            take it down, and all that belongs to it
 //
 // `make cluster-up` installs what it needs first.
@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"github.com/wasmesh/wasmesh/test/cluster"
@@ -46,13 +47,16 @@ type options struct {
 	images string
 }
 
-// flags are relative to the repository's root, where make runs.
-func (o *options) flags() *flag.FlagSet {
+// flags have files of the clone whose bin/tools this program is in, wherever it is called.
+func (o *options) flags(clone string) *flag.FlagSet {
 	flags := flag.NewFlagSet("cluster", flag.ContinueOnError)
-	flags.StringVar(&o.node.Dir, "dir", ".wasmesh/cluster", "`directory` of all that the cluster writes")
-	flags.StringVar(&o.node.Programs, "programs", "bin/tools/kubernetes", "`directory` of Kubernetes' programs")
-	flags.StringVar(&o.node.CoreDNS, "coredns", "bin/tools/coredns", "CoreDNS, the `program`")
-	flags.StringVar(&o.node.PauseImage, "pause", "bin/images/local/pause.tar", "tar `file` of the image "+node.PauseImage)
+	file := func(of *string, name, path, usage string) {
+		flags.StringVar(of, name, filepath.Join(clone, path), usage)
+	}
+	file(&o.node.Dir, "dir", ".wasmesh/cluster", "`directory` of all that the cluster writes")
+	file(&o.node.Programs, "programs", "bin/tools/kubernetes", "`directory` of Kubernetes' programs")
+	file(&o.node.CoreDNS, "coredns", "bin/tools/coredns", "CoreDNS, the `program`")
+	file(&o.node.PauseImage, "pause", "bin/images/local/pause.tar", "tar `file` of the image "+node.PauseImage)
 	flags.StringVar(&o.images, "images", "", "tar `files` of images for up to load, separated by commas")
 	return flags
 }
@@ -66,7 +70,11 @@ func run(ctx context.Context, args []string) error {
 		return cluster.Node(args)
 	}
 	o := options{}
-	flags := o.flags()
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find the clone: %w", err)
+	}
+	flags := o.flags(filepath.Join(filepath.Dir(self), "../.."))
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -80,7 +88,7 @@ func run(ctx context.Context, args []string) error {
 	case "load":
 		return c.Load(ctx, flags.Args()...)
 	case "exec":
-		return execute(ctx, c, flags.Args())
+		return execute(ctx, c, o, flags.Args())
 	case "down":
 		return c.Down(ctx)
 	default:
