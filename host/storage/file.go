@@ -72,7 +72,7 @@ func (s *Store) openPVC(_ context.Context, loc location) (*place, error) {
 	}
 	p := directory(place{
 		identity: "pvc\x00" + name, url: "pvc://" + name,
-		advice: "check that the claim exists, is mounted at " + dir + " and holds the model's path",
+		advice: "check that the claim exists, is mounted at " + dir + " (one that storage-config does not name is only with allowAnyPVC) and holds the model's path",
 	}, dir)
 	p.link = dir
 	return p, nil

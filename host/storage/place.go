@@ -50,15 +50,21 @@ type opener func(ctx context.Context, loc location) (*place, error)
 func (s *Store) place(ctx context.Context, loc location) (*place, error) {
 	open, ok := s.openers[loc.typ]
 	if !ok {
-		supported := strings.Join(slices.Sorted(maps.Keys(s.openers)), ", ")
 		said := loc.describe()
 		if loc.overridden[typeKey] {
 			said = "the storageUri or storage.parameters"
 		}
 		return nil, errorf(Misconfigured, "storage type %q is not supported (it comes from %s); the supported ones are: %s",
-			loc.typ, said, supported)
+			loc.typ, said, strings.Join(s.supported(), ", "))
 	}
 	return open(ctx, loc)
+}
+
+// supported answers the types that this host has anything to open for.
+func (s *Store) supported() []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(s.openers)), func(typ string) bool {
+		return typ == "file" && len(s.cfg.FileRoots) == 0 || typ == "pvc" && len(s.cfg.PVCs) == 0 && s.cfg.PVCRoot == ""
+	})
 }
 
 // object is one listed object of a model.

@@ -177,10 +177,20 @@ func TestBadModelID(t *testing.T) {
 	}
 }
 
+// The types that are offered instead are those that this host can open anything of.
 func TestUnknownType(t *testing.T) {
-	s, _ := newStore(t, Config{})
-	_, err := s.Pull(t.Context(), "id", &syncv1.StorageReference{Path: "m", Parameters: map[string]string{"type": "hdfs"}})
-	wantError(t, err, Misconfigured, `storage type "hdfs" is not supported`, "file, mem, pvc, s3")
+	for _, c := range []struct {
+		config Config
+		offers string
+	}{
+		{Config{}, "are: mem, s3"},
+		{Config{PVCRoot: "/pvc_mounts"}, "are: mem, pvc, s3"},
+		{Config{FileRoots: []string{"/models"}, PVCs: map[string]string{"claim": "/claim"}}, "are: file, mem, pvc, s3"},
+	} {
+		s, _ := newStore(t, c.config)
+		_, err := s.Pull(t.Context(), "id", &syncv1.StorageReference{Path: "m", Parameters: map[string]string{"type": "hdfs"}})
+		wantError(t, err, Misconfigured, `storage type "hdfs" is not supported`, c.offers)
+	}
 }
 
 // TestSharedFilesAreOneInode: two models with a file in common share its bytes, and a second pull of the same model

@@ -145,8 +145,11 @@ func (l location) text(name string) (string, error) {
 func (l location) required(name string) (string, error) {
 	s, err := l.text(name)
 	if err == nil && s == "" {
-		err = errorf(Misconfigured, "storage of type %s needs %q; set it in %s or in storage.parameters",
-			l.typ, name, l.describe())
+		where := "storage.parameters"
+		if l.secretKey != "" {
+			where = l.describe() + " or in storage.parameters"
+		}
+		err = errorf(Misconfigured, "storage of type %s needs %q; set it in %s", l.typ, name, where)
 	}
 	return s, err
 }
