@@ -88,8 +88,9 @@ func loadFailedEvent(s step) (Event, bool) {
 	if s.before.active == v1beta1.FailedToLoad && !changed {
 		return Event{}, false
 	}
-	f := s.change.active.reading.failure
-	return warning(EventLoadFailed, "Model %s: %s: %s", s.change.active.model.Id, f.Reason, f.Message), true
+	reading := s.change.active.reading
+	f := reading.failure
+	return warning(EventLoadFailed, "Model %s: %s: %s%s", s.change.active.model.Id, f.Reason, f.Message, missing(reading)), true
 }
 
 func blockedEvent(s step) (Event, bool) {
@@ -98,8 +99,8 @@ func blockedEvent(s step) (Event, bool) {
 		return Event{}, false
 	}
 	f := s.after.failure
-	return warning(EventBlocked, "Model %s stays, since %s failed: %s: %s",
-		s.change.active.model.Id, f.ModelRevisionName, f.Reason, f.Message), true
+	return warning(EventBlocked, "Model %s stays, since %s failed: %s: %s%s",
+		s.change.active.model.Id, f.ModelRevisionName, f.Reason, f.Message, missing(s.change.wanted().reading)), true
 }
 
 func invalidSpecEvent(s step) (Event, bool) {

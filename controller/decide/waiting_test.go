@@ -1,6 +1,7 @@
 package decide
 
 import (
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -101,6 +102,11 @@ func TestRuntimeRemovedWhileDown(t *testing.T) {
 	s.wantFailure("m", v1beta1.NoSupportingRuntime, "No ServingRuntime supports specified model type and/or protocol")
 	s.wantFailure("named", v1beta1.RuntimeNotRecognized, "Specified runtime name not recognized")
 	s.want("edited", false, v1beta1.FailedToLoad, "", v1beta1.InvalidSpec)
+	for _, e := range s.events {
+		if e.Object.Name == "named" && !strings.HasSuffix(e.Message, `asked for the runtime "mlserver-1.x", declared: other`) {
+			t.Errorf("the Event says %q", e.Message)
+		}
+	}
 	s.wantEvents(EventLoadFailed, EventLoadFailed, EventLoadFailed)
 	for name, want := range map[string]string{
 		"m":      `No ServingRuntime supports specified model type and/or protocol; asked for "sklearn", declared: onnx`,
@@ -124,6 +130,9 @@ func TestBlockedEditTakenBack(t *testing.T) {
 	if want := "The model is loaded; the model of the changed spec failed to load: No ServingRuntime supports specified model " +
 		`type and/or protocol; asked for "sklern", declared: sklearn`; c.Message != want {
 		t.Errorf("the condition says %q, want %q", c.Message, want)
+	}
+	if last := s.events[len(s.events)-1].Message; !strings.HasSuffix(last, `asked for "sklern", declared: sklearn`) {
+		t.Errorf("the Event says %q", last)
 	}
 	s.wantEvents(EventBlocked)
 	s.declare(sklearn("m", "sklearn/good"))

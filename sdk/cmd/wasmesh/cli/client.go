@@ -32,6 +32,10 @@ type place interface {
 	server(ctx context.Context, c *client, asked serverQuery) (server, error)
 	// putPolicy makes the ConfigMap one that the mesh reads, and says where it is. changed: it was another before.
 	putPolicy(ctx context.Context, policy *corev1.ConfigMap, content []byte) (where string, changed bool, err error)
+	// removal is the command that deletes the ConfigMap which putPolicy put where it says.
+	removal(policy *corev1.ConfigMap, where string) string
+	// obstacles say, a line each, what keeps an object from having a model, beside what its status says.
+	obstacles(ctx context.Context, of reference, object string) []string
 	// policyNamespace is where the mesh reads policies from.
 	policyNamespace(ctx context.Context) (string, error)
 }

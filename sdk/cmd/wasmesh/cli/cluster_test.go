@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"fmt"
 	"net"
 	"path/filepath"
 	"slices"
@@ -177,6 +178,40 @@ func TestPolicyApplyInACluster(t *testing.T) {
 	k.Forbid("create configmaps")
 	if _, _, err := k.run(t, "policy", "apply", dir, "--name", "another"); err == nil || !strings.Contains(err.Error(), "you may not update configmaps in namespace wasmesh") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// A policy that was taken back by hand stays so however often it is applied: the way out is said.
+func TestPolicyApplyOfASuspendedOne(t *testing.T) {
+	dir := folder(t, hooktest.Module{})
+	suspended := []*adminv1.ListPoliciesResponse{policyList(entry(t, adminv1.PolicyPhase_POLICY_PHASE_SUSPENDED, "taken back by hand"))}
+	const said = "evict: Suspended: taken back by hand\n"
+	const advice = "It decides again once its ConfigMap has been deleted and made anew: `%s`, then apply it again.\n"
+	m := digits()
+	k := m.inKubernetes(t)
+	for _, c := range []struct {
+		looks []*adminv1.ListPoliciesResponse
+		want  string
+	}{
+		{becoming(t, adminv1.PolicyPhase_POLICY_PHASE_SUSPENDED, "taken back by hand"), "ConfigMap mine written to namespace wasmesh of the cluster\n" + said},
+		{suspended, "ConfigMap mine is so already in namespace wasmesh of the cluster\n" + said + fmt.Sprintf(advice, "kubectl delete configmap mine -n wasmesh")},
+	} {
+		m.policyLooks = c.looks
+		m.policyLooked.Store(0)
+		if out, _, err := k.run(t, "policy", "apply", dir); err != nil || out != c.want {
+			t.Errorf("error %v, output %q, want %q", err, out, c.want)
+		}
+	}
+	source := t.TempDir()
+	local := digits()
+	local.policyLooks = suspended
+	local.serve(t)
+	local.launch(t, source)
+	if _, _, err := local.run(t, "policy", "apply", dir, "--wait", "0"); err != nil {
+		t.Fatal(err)
+	}
+	if out, _, err := local.run(t, "policy", "apply", dir); err != nil || !strings.HasSuffix(out, said+fmt.Sprintf(advice, "rm "+filepath.Join(source, "mine.yaml"))) {
+		t.Errorf("on one machine: error %v, output %q", err, out)
 	}
 }
 

@@ -62,6 +62,7 @@ func (g *getter) copies(ctx context.Context) (proto.Message, func() error, error
 	if err != nil {
 		return nil, nil, err
 	}
+	g.elsewhere = false // That is of models: they need not have copies.
 	list := answer.(*adminv1.ListModelsResponse)
 	var all []copyOf
 	for _, m := range list.GetModels() {

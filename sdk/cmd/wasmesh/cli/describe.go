@@ -68,7 +68,7 @@ func (c *client) describe(ctx context.Context, ref reference, out io.Writer) err
 		return err
 	}
 	if ref.kind == kindService || ref.kind == kindPredictor {
-		err := c.describeModels(ctx, ref, out)
+		err := c.describeModels(ctx, ref, list.GetObjects()[0], out)
 		switch {
 		case status.Code(err) == codes.Unavailable && !c.returns():
 			fmt.Fprintf(out, "Models:  <unknown>: %v\n", c.absent()) // In a cluster the object is there all the same.
@@ -83,12 +83,16 @@ func (c *client) describe(ctx context.Context, ref reference, out io.Writer) err
 	return printEvents(out, events.GetEvents())
 }
 
-func (c *client) describeModels(ctx context.Context, ref reference, out io.Writer) error {
+func (c *client) describeModels(ctx context.Context, ref reference, object string, out io.Writer) error {
 	models, err := c.ListModels(ctx, &adminv1.ListModelsRequest{Namespace: ref.namespace, Alias: ref.name})
 	if err != nil {
 		return err
 	}
 	if len(models.GetModels()) == 0 {
+		fmt.Fprintln(out, "Models:  <none>")
+		for _, line := range c.whyModelless(ctx, ref, object) {
+			fmt.Fprintln(out, "  "+line)
+		}
 		return nil
 	}
 	fmt.Fprintln(out, "Models:")

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,13 +18,15 @@ import (
 )
 
 func newDrain(where *target) *cobra.Command {
-	timeout := time.Duration(0)
+	d := &drain{}
 	command := &cobra.Command{
-		Use:   "drain HOST [--timeout DURATION]",
+		Use:   "drain HOST [-n NAMESPACE] [--timeout DURATION] [--force]",
 		Short: "Have a host hand its models over to others and leave",
 		Long: `drain has the copies in use on a host loaded elsewhere while it serves on; then the host is not ready any more, serves
 those who still ask while clients look for other hosts, finishes what it has, and ends. Under ` + "`wasmesh up`" + ` it is started
-again, as a new host without copies. Each line says how far it is. An interrupt ends the lines, not the drain.`,
+again, as a new host without copies. Each line says how far it is. An interrupt ends the lines, not the drain.
+
+The last host of a runtime in a namespace that is ready has nobody to hand over to: without --force it stays.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return errors.New("say which host is to leave: `wasmesh drain HOST`; `wasmesh get hosts` lists them")
@@ -30,28 +34,34 @@ again, as a new host without copies. Each line says how far it is. An interrupt 
 			return nil
 		},
 		RunE: func(command *cobra.Command, args []string) error {
-			if timeout < 0 {
-				return fmt.Errorf("--timeout %s: must not be negative; 0 is the host's own setting", timeout)
+			if d.timeout < 0 {
+				return fmt.Errorf("--timeout %s: must not be negative; 0 is the host's own setting", d.timeout)
 			}
 			client, err := where.dial()
 			if err != nil {
 				return err
 			}
 			defer client.close()
-			d := &drain{client: client, host: args[0], timeout: timeout, out: command.OutOrStdout()}
+			d.client, d.host, d.out = client, args[0], command.OutOrStdout()
 			return d.run(command.Context())
 		},
 	}
-	command.Flags().DurationVar(&timeout, "timeout", 0, "how long handing over may take; 0 is the host's own setting, and a host that leaves already keeps what it was told")
+	flags := command.Flags()
+	flags.StringVarP(&d.namespace, "namespace", "n", "", "namespace of the host; without it that of the only host of this name")
+	flags.BoolVar(&d.force, "force", false, "have it leave even when no other host of its runtime is ready")
+	flags.DurationVar(&d.timeout, "timeout", 0, "how long handing over may take; 0 is the host's own setting, and a host that leaves already keeps what it was told")
 	return command
 }
 
 // drain is one `wasmesh drain`.
 type drain struct {
-	client  *client
-	host    string
-	timeout time.Duration
-	out     io.Writer
+	client *client
+	// host is the id, and namespace is empty as long as any will do.
+	host, namespace string
+	timeout         time.Duration
+	// force: it leaves even when it is the last.
+	force bool
+	out   io.Writer
 	// said is the last line, which is not repeated.
 	said string
 	// epoch tells the life of the host that leaves from the next; 0 when the controller knows of no such host.
@@ -88,11 +98,27 @@ func (d *drain) run(ctx context.Context) error {
 	return nil
 }
 
-// find learns which life of the host is about to leave. Whether there is one is for the controller to say.
+// find learns which life of the host is about to leave, and whether it may. Whether there is such a host is for the
+// controller to say.
 func (d *drain) find(ctx context.Context) error {
-	h, err := d.look(ctx)
+	list, err := d.client.ListHosts(ctx, &adminv1.ListHostsRequest{})
+	if err != nil {
+		return err
+	}
+	connected := keep(keep(list.GetHosts(), d.means), (*host).GetConnected)
+	if len(connected) > 1 {
+		var namespaces []string
+		for _, h := range connected {
+			namespaces = append(namespaces, h.GetHello().GetNamespace())
+		}
+		return fmt.Errorf("namespaces %s each have a host %q: say which with -n", strings.Join(namespaces, ", "), d.host)
+	}
+	h := d.in(list.GetHosts())
 	d.epoch = h.GetHello().GetEpoch()
-	return err
+	if d.force {
+		return nil
+	}
+	return d.notTheLast(ctx, h, list.GetHosts())
 }
 
 // look answers the host; nil when the controller does not know of it.
@@ -101,19 +127,35 @@ func (d *drain) look(ctx context.Context) (*host, error) {
 	if err != nil {
 		return nil, err
 	}
-	named := keep(list.GetHosts(), func(h *host) bool {
-		hello := h.GetHello()
-		return hello.GetHostId() == d.host || hello.GetNamespace()+"/"+hello.GetHostId() == d.host
-	})
+	return d.in(list.GetHosts()), nil
+}
+
+// means says that a host is of the name that was given.
+func (d *drain) means(h *host) bool {
+	id, namespace := h.GetHello().GetHostId(), h.GetHello().GetNamespace()
+	return (id == d.host || namespace+"/"+id == d.host) && (d.namespace == "" || d.namespace == namespace)
+}
+
+// in answers the host that is meant, rather one that is connected; nil for none.
+func (d *drain) in(all []*host) *host {
+	named := keep(all, d.means)
 	if len(named) == 0 {
-		return nil, nil
+		return nil
 	}
-	return named[0], nil
+	return named[max(0, slices.IndexFunc(named, (*host).GetConnected))]
+}
+
+// id is the host's for the controller, which takes NAMESPACE/HOST, too.
+func (d *drain) id() string {
+	if d.namespace == "" || strings.HasPrefix(d.host, d.namespace+"/") {
+		return d.host
+	}
+	return d.namespace + "/" + d.host
 }
 
 // follow asks for the drain and prints what the controller tells of it, until the host has left.
 func (d *drain) follow(ctx context.Context) error {
-	stream, err := d.client.DrainHost(ctx, &adminv1.DrainHostRequest{HostId: d.host, TimeoutMs: millis(d.timeout)})
+	stream, err := d.client.DrainHost(ctx, &adminv1.DrainHostRequest{HostId: d.id(), TimeoutMs: millis(d.timeout)})
 	for err == nil {
 		var answer *adminv1.DrainHostResponse
 		if answer, err = stream.Recv(); err != nil {

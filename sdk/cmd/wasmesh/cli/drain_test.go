@@ -26,6 +26,7 @@ func TestDrainTellsHowFarItIs(t *testing.T) {
 	m := digits()
 	last := step(3, 2, 1, true)
 	m.drains = []*adminv1.DrainHostResponse{step(3, 0, 0, false), step(3, 0, 0, false), step(3, 2, 1, false), last, left(last)}
+	m.hosts = append(m.hosts, beside(m.hosts[1], "default", "mlserver-1.x"))
 	m.serve(t)
 	out, _, err := m.run(t, "drain", "mlserver-1.x-0", "--timeout", "90s")
 	if err != nil {

@@ -30,6 +30,8 @@ func newGet(where *target) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "get isvc|predictors|runtimes|clusterservingruntimes|models|hosts|events [NAME]",
 		Short: "List objects, models, hosts or events",
+		// Words for "how is it?".
+		SuggestFor: []string{"status", "list", "ls", "ps", "top"},
 		RunE: func(command *cobra.Command, args []string) error {
 			kind, name, err := kindAndName("get", args)
 			if err != nil {
@@ -83,6 +85,8 @@ type getter struct {
 	// table and shown, when watching: how wide columns are, and the items of the last list, as JSON.
 	table *printer.Rows
 	shown map[string]bool
+	// elsewhere: there is none in the namespace, and there are some in others.
+	elsewhere bool
 }
 
 func (g *getter) run(ctx context.Context) error {
@@ -135,6 +139,10 @@ func (g *getter) printObjects(ctx context.Context, contents, warnings []string) 
 		}
 		objects = append(objects, object)
 	}
+	if g.looksFurther(len(objects)) {
+		all, err := g.client.ListObjects(ctx, &adminv1.ListObjectsRequest{Kind: g.kind})
+		g.elsewhere = err == nil && len(all.GetObjects()) > 0 // Who may not see them is told nothing.
+	}
 	if len(objects) == 0 && g.kind == kindRuntime {
 		if g.name != "" {
 			return g.client.notFound(ctx, g.reference)
@@ -169,8 +177,7 @@ func show[T any](g *getter, items []T, columns []printer.Column[T], toObject fun
 		return printer.Encode(g.out, g.options.output, objects, g.name != "")
 	}
 	if len(items) == 0 {
-		_, err := fmt.Fprintf(g.errs, "No resources found%s.\n", g.where())
-		return err
+		return g.sayNothing()
 	}
 	wide := g.options.output == "wide"
 	if !g.options.watch {
@@ -185,6 +192,25 @@ func show[T any](g *getter, items []T, columns []printer.Column[T], toObject fun
 		g.table = &printer.Rows{}
 	}
 	return g.table.Append(g.out, printer.Cells(columns, changed, wide, header))
+}
+
+// looksFurther says that nothing was found in a namespace, so that a look into the others, once, is worth its while.
+func (g *getter) looksFurther(found int) bool {
+	return found == 0 && g.namespace != "" && g.name == "" && !g.options.watch
+}
+
+// sayNothing has kubectl's words.
+func (g *getter) sayNothing() error {
+	line := "No resources found"
+	if g.namespace != "" {
+		line += " in " + g.namespace + " namespace"
+	}
+	line += "."
+	if g.elsewhere {
+		line += " There are some in others: -A lists them."
+	}
+	_, err := fmt.Fprintln(g.errs, line)
+	return err
 }
 
 // newOf keeps the items that were not in the last list as they are.

@@ -201,9 +201,11 @@ func TestGetAsKubectlUsersType(t *testing.T) {
 func TestGetNothing(t *testing.T) {
 	m := digits().serve(t)
 	for _, test := range []struct{ args, errs string }{
-		{"get predictors", "No resources found in namespace default.\n"},
-		{"get isvc -n other", "No resources found in namespace other.\n"},
-		{"get models -n other", "No resources found in namespace other.\n"},
+		{"get predictors", "No resources found in default namespace.\n"},
+		{"get isvc -n other", "No resources found in other namespace. There are some in others: -A lists them.\n"},
+		{"get models -n other", "No resources found in other namespace. There are some in others: -A lists them.\n"},
+		{"copies -n other", "No resources found in other namespace.\n"},
+		{"get predictors -A", "No resources found.\n"},
 	} {
 		out, errs, err := m.run(t, strings.Fields(test.args)...)
 		if err != nil || out != "" || errs != test.errs {
@@ -226,7 +228,7 @@ func TestErrors(t *testing.T) {
 		{"describe models digits", "get models -o wide"},
 		{"get pods", `unknown resource "pods": one of isvc`},
 		{"get policies", "`wasmesh policy status` shows policies"},
-		{"policy tset", "unknown command \"tset\" for \"wasmesh policy\": `wasmesh policy --help` lists the commands"},
+		{"policy tset", "unknown command \"tset\" for \"wasmesh policy\": did you mean `wasmesh policy test`? `wasmesh policy --help` lists the commands"},
 		{"policy new", "usage is `wasmesh policy new --lang go|rust|as|c NAME"},
 		{"policy new a", `--lang "" is none of go, rust, as, c`},
 		{"policy status -n default", "`wasmesh policy status --help` lists the flags"},
@@ -239,7 +241,9 @@ func TestErrors(t *testing.T) {
 		{"describe isvc", "say which to describe: `wasmesh describe isvc NAME`"},
 		{"describe sr/everywhere", "say clusterservingruntime everywhere"},
 		{"infer -f x", "say which model to ask"},
-		{"infer digits", `"filename" not set`},
+		{"infer digits", "`wasmesh infer digits -f FILE`; -f - reads it from the standard input"},
+		{"status", "unknown command \"status\" for \"wasmesh\": did you mean `wasmesh get`? `wasmesh --help` lists the commands"},
+		{"statsu -n x", "unknown command \"statsu\" for \"wasmesh\": `wasmesh --help` lists the commands"},
 		{"infer digits -f no/such/file", "no/such/file"},
 		{"up", `"filename" not set`},
 	} {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/wasmesh/wasmesh/sdk/cmd/wasmesh/author"
 	"github.com/wasmesh/wasmesh/sdk/cmd/wasmesh/cluster"
+	"github.com/wasmesh/wasmesh/sdk/cmd/wasmesh/lint"
 )
 
 // inCluster is the mesh of a cluster.
@@ -66,6 +67,21 @@ func (i *inCluster) server(ctx context.Context, _ *client, asked serverQuery) (s
 		address: fmt.Sprintf("%s.%s:%d", asked.service, asked.namespace, pod.Port),
 		dial:    func(ctx context.Context) (net.Conn, error) { return i.Dial(ctx, pod) },
 	}, nil
+}
+
+func (*inCluster) removal(policy *corev1.ConfigMap, _ string) string {
+	return "kubectl delete configmap " + policy.Name + " -n " + policy.Namespace
+}
+
+// obstacles are what `wasmesh lint` says of the object, and that its namespace has no mesh.
+func (i *inCluster) obstacles(ctx context.Context, of reference, object string) (lines []string) {
+	for _, f := range lint.Check([]lint.File{{Content: []byte(object)}}).Findings {
+		lines = append(lines, string(f.Level)+": "+f.Message)
+	}
+	if problem := i.NoMesh(ctx, of.namespace); problem != nil {
+		lines = append(lines, problem.Error())
+	}
+	return lines
 }
 
 func (i *inCluster) policyNamespace(ctx context.Context) (string, error) {

@@ -62,6 +62,13 @@ namespace's mesh, through a forwarded port.`,
 			}
 			return nil
 		},
+		// cobra looks for required flags after this, and says less.
+		PreRunE: func(command *cobra.Command, args []string) error {
+			if !command.Flags().Changed("filename") {
+				return fmt.Errorf("say which request to send: `wasmesh infer %s -f FILE`; -f - reads it from the standard input", args[0])
+			}
+			return nil
+		},
 		RunE: func(command *cobra.Command, args []string) error {
 			client, err := where.dial()
 			if err != nil {

@@ -26,7 +26,7 @@ func TestLintExitCodes(t *testing.T) {
 	put(t, filepath.Join(dir, "good", "notes.txt"), []byte("not: [yaml"))
 	put(t, filepath.Join(dir, "good", ".hidden", "b.yaml"), []byte("not: [yaml"))
 	put(t, filepath.Join(dir, "warning", "deeper", "a.yml"), withStorage("s3://b/p", "minReplicas: 1, "))
-	put(t, filepath.Join(dir, "error.json"), withStorage("gs://b/p", ""))
+	put(t, filepath.Join(dir, "error.json"), bytes.Replace(withStorage("gs://b/p", ""), []byte("name: m,"), []byte("name: other,"), 1))
 	put(t, filepath.Join(dir, "empty", "notes.txt"), nil)
 	for _, c := range []struct {
 		args  []string

@@ -73,6 +73,11 @@ func (l *local) server(ctx context.Context, c *client, asked serverQuery) (serve
 	return server{address: hosts[0].GetHello().GetRestAddress()}, nil
 }
 
+func (*local) removal(_ *corev1.ConfigMap, where string) string { return "rm " + where }
+
+// obstacles are all in the status here, or in the warnings about files.
+func (*local) obstacles(context.Context, reference, string) []string { return nil }
+
 // policyNamespace is the same in every mesh on a machine.
 func (*local) policyNamespace(context.Context) (string, error) { return defaultNamespace, nil }
 

@@ -122,6 +122,7 @@ func (a *apply) intoMesh(ctx context.Context, module *policytest.Module) error {
 	}
 	if !changed {
 		u.before = nil // What the mesh says is of this very one.
+		u.removal = client.removal(object, where)
 	}
 	fmt.Fprintf(a.out, "ConfigMap %s %s %s\n", a.manifest.Name, written(changed), where)
 	if a.wait <= 0 {

@@ -30,6 +30,8 @@ type uptake struct {
 	out      io.Writer
 	// before is what the mesh said of the policy before it was written, one entry for each hook.
 	before []*policy
+	// removal is the command that deletes the ConfigMap, when it was there as it is before.
+	removal string
 	// unasked: the controller cannot be reached, and will not be by waiting.
 	unasked bool
 }
@@ -116,7 +118,7 @@ func (u *uptake) stood(p *policy) bool {
 
 // tell says what became of each hook.
 func (u *uptake) tell(entries []*policy) error {
-	refused := false
+	refused, suspended := false, false
 	for _, p := range entries {
 		line := phase(p.GetPhase())
 		switch p.GetPhase() {
@@ -124,6 +126,8 @@ func (u *uptake) tell(entries []*policy) error {
 			line += fmt.Sprintf(" on %d of %d hosts", p.GetProgrammed(), p.GetHosts())
 		case adminv1.PolicyPhase_POLICY_PHASE_INVALID, adminv1.PolicyPhase_POLICY_PHASE_ROLLED_BACK:
 			refused = true
+		case adminv1.PolicyPhase_POLICY_PHASE_SUSPENDED:
+			suspended = true
 		}
 		if p.GetHook() != "" {
 			line = p.GetHook() + ": " + line
@@ -132,6 +136,9 @@ func (u *uptake) tell(entries []*policy) error {
 			line += ": " + p.GetMessage()
 		}
 		fmt.Fprintln(u.out, line)
+	}
+	if suspended && u.removal != "" {
+		fmt.Fprintf(u.out, "It decides again once its ConfigMap has been deleted and made anew: `%s`, then apply it again.\n", u.removal)
 	}
 	if refused {
 		return fmt.Errorf("policy %s is not used: what decided before decides on; `wasmesh policy status` shows it", u.manifest.Name)

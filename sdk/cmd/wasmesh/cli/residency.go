@@ -30,6 +30,10 @@ func (g *getter) models(ctx context.Context) (proto.Message, func() error, error
 			return m.GetModel().GetId() == g.name || m.GetModel().GetAlias() == g.name
 		})
 	}
+	if g.looksFurther(len(answer.Models)) {
+		all, err := g.client.ListModels(ctx, &adminv1.ListModelsRequest{})
+		g.elsewhere = err == nil && len(all.GetModels()) > 0
+	}
 	return answer, func() error { return show(g, answer.Models, g.modelColumns(), messageObject[*model]) }, nil
 }
 

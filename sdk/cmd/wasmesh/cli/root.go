@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"strings"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -32,10 +33,11 @@ func Run(ctx context.Context, args []string, streams Streams) error {
 kubectl-wasmesh (so that "kubectl wasmesh get models" works), it does the same with the mesh of a cluster: objects come from
 the API server, and ports of pods are forwarded to ask the controller and to send requests. That takes the verbs get and
 create on pods/portforward.`,
-		Version:           version(),
-		SilenceUsage:      true,
-		SilenceErrors:     true,
-		PersistentPreRunE: func(*cobra.Command, []string) error { return where.check() },
+		Version:            version(),
+		SilenceUsage:       true,
+		SilenceErrors:      true,
+		PersistentPreRunE:  func(*cobra.Command, []string) error { return where.check() },
+		DisableSuggestions: true, // unknownCommand makes them, in the same line.
 	}
 	if where.plugin {
 		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl wasmesh"}
@@ -51,9 +53,13 @@ create on pods/portforward.`,
 		return fmt.Errorf("%w: `%s --help` lists the flags", err, command.CommandPath())
 	})
 	explainArgs(root)
-	err := root.ExecuteContext(ctx)
+	failed, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return nil
+	}
+	name := ""
+	if _, scanned := fmt.Sscanf(err.Error(), "unknown command %q for", &name); failed == root && scanned == nil {
+		err = unknownCommand(root, err, name)
 	}
 	if text := where.words(err.Error()); text != err.Error() {
 		return wordedError{err, text}
@@ -79,7 +85,7 @@ func explainArgs(command *cobra.Command) {
 			case err == nil:
 				return nil
 			case command.HasSubCommands():
-				return fmt.Errorf("%w: `%s --help` lists the commands", err, command.CommandPath())
+				return unknownCommand(command, err, args[0])
 			}
 			return fmt.Errorf("%w: usage is `%s`", err, command.UseLine())
 		}
@@ -87,6 +93,23 @@ func explainArgs(command *cobra.Command) {
 	for _, below := range command.Commands() {
 		explainArgs(below)
 	}
+}
+
+// nearEnough is how many letters a mistyped command may differ in from the one that is meant, as cobra has it.
+const nearEnough = 2
+
+// unknownCommand adds to the error that the command has none of that name what may be meant, and how to see all.
+func unknownCommand(command *cobra.Command, err error, name string) error {
+	command.SuggestionsMinimumDistance = nearEnough
+	var meant []string
+	for _, suggestion := range command.SuggestionsFor(name) {
+		meant = append(meant, "`"+command.CommandPath()+" "+suggestion+"`")
+	}
+	question := ""
+	if len(meant) > 0 {
+		question = " did you mean " + strings.Join(meant, " or ") + "?"
+	}
+	return fmt.Errorf("%w:%s `%s --help` lists the commands", err, question, command.CommandPath())
 }
 
 // version is the module's as the Go tool noted it, with the revision of a clone, and Go's.

@@ -46,7 +46,7 @@ first. REASON is the policy's, in a word:
 			if err := client.explain(client.patiently(command.Context(), func() error { return w.ask(command.Context()) })); err != nil {
 				return err
 			}
-			return w.print()
+			return w.print(command.Context())
 		},
 	}
 	addNamespace(command.Flags(), &namespace)
@@ -102,11 +102,14 @@ func (w *why) isVictim(d *syncv1.Decision) bool {
 
 func (w *why) concerns(d *syncv1.Decision) bool { return w.isAbout(d.GetModelId()) || w.isVictim(d) }
 
-func (w *why) print() error {
+func (w *why) print(ctx context.Context) error {
 	for _, warning := range w.warnings {
 		fmt.Fprintln(w.errs, "Warning:", warning)
 	}
 	if len(w.models) == 0 && len(w.decisions) == 0 {
+		if err := w.client.modelless(ctx, w.namespace, w.name); err != nil {
+			return err
+		}
 		return fmt.Errorf("no model, InferenceService or Predictor in namespace %s is named %q, and no decision about one is recorded; `wasmesh get models` lists them",
 			w.namespace, w.name)
 	}

@@ -77,6 +77,7 @@ func (c *Cluster) Host() string { return c.rest.Host }
 
 // Resources of the API that are read.
 var (
+	namespaces = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
 	pods       = schema.GroupVersionResource{Version: "v1", Resource: "pods"}
 	services   = schema.GroupVersionResource{Version: "v1", Resource: "services"}
 	configMaps = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}

@@ -144,6 +144,9 @@ func wantProblem(t *testing.T, err error, problem cluster.Problem, text string) 
 // Each thing that a person can do something about says what.
 func TestProblems(t *testing.T) {
 	ready := clustertest.Pod("wasmesh", "c-0", clustertest.ControllerLabels, "", true)
+	starting := clustertest.Pod("wasmesh", "c-0", clustertest.ControllerLabels, "", false)
+	completed := strings.Replace(starting, "status: {", "status: {phase: Succeeded, ", 1)
+	leaving := strings.Replace(starting, "name: c-0,", `name: c-1, deletionTimestamp: "2026-01-01T00:00:00Z",`, 1)
 	for _, c := range []struct {
 		name      string
 		objects   []string
@@ -152,7 +155,8 @@ func TestProblems(t *testing.T) {
 		says      string
 	}{
 		{"no controller", nil, "", cluster.NoController, "there is no controller in this cluster: install the chart"},
-		{"not ready", []string{clustertest.Pod("wasmesh", "c-0", clustertest.ControllerLabels, "", false)}, "", cluster.NoController,
+		{"uninstalled", []string{completed, leaving}, "", cluster.NoController, "there is no controller in this cluster: install the chart"},
+		{"not ready", []string{leaving, starting}, "", cluster.NoController,
 			"the controller (pod wasmesh/c-0) is not ready: `kubectl describe pod c-0 -n wasmesh` says why"},
 		{"not in this namespace", []string{ready}, "list pods --all", cluster.NoController, "name its namespace with --controller-namespace"},
 		{"no pods", []string{ready}, "list pods", cluster.Forbidden, "you may not list pods in namespace models (`kubectl auth can-i list pods -n models` says so)"},
@@ -306,6 +310,31 @@ func TestServicePod(t *testing.T) {
 	} {
 		_, err := c.ServicePod(t.Context(), k.namespace, k.service, k.port)
 		wantProblem(t, err, cluster.NoMesh, k.says)
+	}
+}
+
+// A namespace has a mesh when its label says so; that of the controller has one unless its label says otherwise.
+func TestNoMesh(t *testing.T) {
+	namespace := func(name, labels string) string {
+		return "{apiVersion: v1, kind: Namespace, metadata: {name: " + name + ", labels: {" + labels + "}}}"
+	}
+	s := start(t, namespace("models", "modelmesh-enabled: 'true'"), namespace("bare", ""), namespace("shut", "modelmesh-enabled: 'false'"), namespace("wasmesh", ""),
+		clustertest.Pod("wasmesh", "c-0", clustertest.ControllerLabels, "", true))
+	for name, mesh := range map[string]bool{"models": true, "bare": false, "shut": false, "wasmesh": true, "unknown": true} {
+		err := open(t, s, "models", "").NoMesh(t.Context(), name)
+		if mesh && err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if !mesh {
+			wantProblem(t, err, cluster.NoMesh, "`kubectl label namespace "+name+" modelmesh-enabled=true --overwrite` makes one")
+		}
+	}
+	if err := open(t, s, "models", "shut").NoMesh(t.Context(), "shut"); err == nil {
+		t.Error("the controller's own namespace, switched off: no error")
+	}
+	s.Forbid("get namespaces")
+	if err := open(t, s, "models", "").NoMesh(t.Context(), "bare"); err != nil {
+		t.Errorf("who may not see namespaces is told %v", err)
 	}
 }
 

@@ -37,6 +37,7 @@ func (c *Cluster) controller(ctx context.Context, attempt int) (portforward.Pod,
 	if err != nil {
 		return portforward.Pod{}, err
 	}
+	found = slices.DeleteFunc(found, over)
 	able := slices.DeleteFunc(slices.Clone(found), func(p corev1.Pod) bool { return !ready(&p) })
 	if len(able) == 0 {
 		return portforward.Pod{}, noController(found, namespace, narrowed)
@@ -82,6 +83,11 @@ func (c *Cluster) ofOneNamespace(able []corev1.Pod) ([]corev1.Pod, error) {
 	}
 	return nil, &Error{NoController, fmt.Sprintf("there are controllers in the namespaces %s: choose one with --controller-namespace",
 		strings.Join(namespaces, ", ")), nil}
+}
+
+// over says that a pod has ended or is about to: it is left of a controller that was, and none that is not ready yet.
+func over(p corev1.Pod) bool {
+	return p.DeletionTimestamp != nil || p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
 }
 
 // ready says that a pod takes requests and stays.

@@ -90,7 +90,8 @@ type linter struct {
 
 	// settings of the mesh: those of a ConfigMap that was read, or the defaults.
 	settings config.Config
-	// runtimes that were read and are not broken; storage by namespace, then key.
+	// runtimes that were read and are not broken; storage by namespace, then key, of all Secrets of that name: which of
+	// several there is in the end is not known here.
 	runtimes []resolve.Runtime
 	storage  map[string]map[string][]byte
 }
@@ -104,11 +105,30 @@ func (l *linter) check() {
 			}
 		}
 	}
+	l.duplicates()
 	each(l.configMap, kindConfigMap)
 	each(l.secret, kindSecret)
 	each(l.runtime, kindRuntime, kindClusterRuntime)
 	each(l.service, kindService)
 	each(l.predictor, kindPredictor)
+}
+
+// duplicates tells of objects of which there are several: whoever applies them all has the last of them only.
+func (l *linter) duplicates() {
+	type identity struct{ apiVersion, kind, namespace, name string }
+	first := map[identity]*object{}
+	for _, o := range l.objects {
+		is := identity{o.apiVersion, o.kind, o.namespace, o.name}
+		if o.kind == kindClusterRuntime {
+			is.namespace = ""
+		}
+		other, there := first[is]
+		if !there {
+			first[is] = o
+			continue
+		}
+		l.found(o, Warning, nil, "it is also at %s:%d: `kubectl apply` of both leaves what it read last", other.file, other.lineOf())
+	}
 }
 
 // found adds a finding about the field of an object, or about the object.

@@ -3,6 +3,7 @@ package lint
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -104,7 +105,12 @@ func TestModels(t *testing.T) {
 		{"a scheme that nobody knows", strings.Replace(sound, "s3://bucket/path", "hdfs://bucket/path", 1), []string{
 			"error: it will be InvalidPredictorSpec: the InferenceService ns/m has an unsupported storageUri scheme hdfs",
 		}},
-		{"KServe's own", strings.Replace(sound, "ModelMesh", "Serverless", 1), []string{"6: InferenceService/ns/m: warning: it is left alone"}},
+		{"KServe's own", strings.Replace(sound, "ModelMesh", "Serverless", 1), []string{
+			`6: InferenceService/ns/m: warning: it is left alone, as by ModelMesh: its annotation serving.kserve.io/deploymentMode is not ModelMesh but "Serverless"`,
+		}},
+		{"of nobody", strings.Replace(sound, "serving.kserve.io/deploymentMode: ModelMesh", "a: b", 1), []string{
+			"6: InferenceService/ns/m: warning: it is left alone, as by ModelMesh: it has no annotation serving.kserve.io/deploymentMode: ModelMesh",
+		}},
 		{"a wrong type", strings.Replace(sound, "{name: sklearn}", "sklearn", 1), []string{"error: the API server will refuse it: "}},
 		{"another version", strings.Replace(sound, "v1beta1", "v1alpha2", 1), []string{"1: InferenceService/ns/m: error: apiVersion serving.kserve.io/v1alpha2 is not served: write serving.kserve.io/v1beta1"}},
 		{"an old Predictor", `apiVersion: wmlserving.ai.ibm.com/v1
@@ -196,6 +202,35 @@ func TestStorageSecret(t *testing.T) {
 		t.Errorf("a good key: %q", got)
 	}
 	expect(t, "apiVersion: v1\nkind: Secret\nmetadata: {name: model-serving-etcd}\nstringData: {}\n", "1: Secret/model-serving-etcd: warning: there is no etcd")
+}
+
+// Of two objects of one name the last is left; what the others have is not said to be missing.
+func TestDuplicates(t *testing.T) {
+	file := func(name, text string) File { return File{Name: name, Content: []byte(text)} }
+	const one, other = `{"type":"s3","bucket":"a"}`, `{"type":"s3","bucket":"b"}`
+	secret := func(namespace, key, entry string) string {
+		return fmt.Sprintf("# A Secret\napiVersion: v1\nkind: Secret\nmetadata: {name: storage-config, namespace: %s}\nstringData: {%s: '%s'}\n", namespace, key, entry)
+	}
+	model := isvcHead + "spec: {predictor: {model: {modelFormat: {name: sklearn}, storage: {key: %s, path: p}}}}\n"
+	for key, want := range map[string][]string{
+		"a": {"b.yaml:2: Secret/ns/storage-config: warning: it is also at a.yaml:2: `kubectl apply` of both leaves what it read last"},
+		"c": {
+			"b.yaml:2: Secret/ns/storage-config: warning: it is also at a.yaml:2: `kubectl apply` of both leaves what it read last",
+			`m.yaml:8: InferenceService/ns/m: error: it will not load: the Secret storage-config that was read has no entry "c"`,
+		},
+	} {
+		report := Check([]File{
+			file("a.yaml", secret("ns", "a", one)), file("b.yaml", secret("ns", "b", other)), file("c.yaml", secret("elsewhere", "c", one)),
+			file("m.yaml", fmt.Sprintf(model, key)),
+		})
+		var got []string
+		for _, f := range report.Findings {
+			got = append(got, f.String())
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("key %s: %q, want %q", key, got, want)
+		}
+	}
 }
 
 func TestSettings(t *testing.T) {

@@ -24,8 +24,11 @@ func (l *linter) service(o *object) {
 		return
 	}
 	if !resolve.IsModelMesh(&isvc) {
-		l.found(o, Warning, []string{"metadata", "annotations"}, "it is left alone, as by ModelMesh: it has no annotation %s: %s",
-			serving.AnnotationDeploymentMode, serving.DeploymentModeModelMesh)
+		lack := fmt.Sprintf("it has no annotation %s: %s", serving.AnnotationDeploymentMode, serving.DeploymentModeModelMesh)
+		if mode, there := o.annotations[serving.AnnotationDeploymentMode]; there {
+			lack = fmt.Sprintf("its annotation %s is not %s but %s", serving.AnnotationDeploymentMode, serving.DeploymentModeModelMesh, quoted(mode))
+		}
+		l.found(o, Warning, []string{"metadata", "annotations"}, "it is left alone, as by ModelMesh: %s", lack)
 		return
 	}
 	l.ignoredOfService(o)

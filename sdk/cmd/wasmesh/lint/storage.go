@@ -40,7 +40,13 @@ func (l *linter) secret(o *object) {
 		l.found(o, Error, nil, "the API server will refuse it: data has to be base64 text, or text under stringData")
 		return
 	}
-	entries := map[string][]byte{}
+	if l.storage == nil {
+		l.storage = map[string]map[string][]byte{}
+	}
+	if l.storage[o.namespace] == nil {
+		l.storage[o.namespace] = map[string][]byte{}
+	}
+	entries := l.storage[o.namespace]
 	for _, key := range sortedKeys(s.Data) {
 		entries[key] = s.Data[key]
 		l.entry(o, []string{"data", key}, s.Data[key])
@@ -49,10 +55,6 @@ func (l *linter) secret(o *object) {
 		entries[key] = []byte(s.StringData[key])
 		l.entry(o, []string{"stringData", key}, entries[key])
 	}
-	if l.storage == nil {
-		l.storage = map[string]map[string][]byte{}
-	}
-	l.storage[o.namespace] = entries
 }
 
 // entry checks one entry of the storage Secret.

@@ -48,8 +48,8 @@ func (o Object) at(path []string) any {
 	return value
 }
 
-// list answers the maps in the list at path.
-func (o Object) list(path ...string) []Object {
+// Items answers the maps in the list at path.
+func (o Object) Items(path ...string) []Object {
 	items, _ := o.at(path).([]any)
 	var objects []Object
 	for _, item := range items {
@@ -63,7 +63,7 @@ func (o Object) list(path ...string) []Object {
 // joined prints one field of each item as kubectl prints a JSONPath over a list.
 func (o Object) joined(field string, path ...string) string {
 	var values []string
-	for _, item := range o.list(path...) {
+	for _, item := range o.Items(path...) {
 		values = append(values, item.Text(field))
 	}
 	return strings.Join(values, ",")
@@ -98,7 +98,7 @@ func Columns(kind string, now time.Time) []Column[Object] {
 
 func inferenceServiceColumns() []Column[Object] {
 	ready := func(o Object) string {
-		for _, condition := range o.list("status", "conditions") {
+		for _, condition := range o.Items("status", "conditions") {
 			if condition.Text("type") == "Ready" {
 				return condition.Text("status")
 			}
@@ -113,7 +113,7 @@ func inferenceServiceColumns() []Column[Object] {
 	traffic := []string{"status", "components", "predictor", "traffic"}
 	percent := func(tag string) func(Object) string {
 		return func(o Object) string {
-			for _, target := range o.list(traffic...) {
+			for _, target := range o.Items(traffic...) {
 				if target.Text("tag") == tag || tag == "latest" && target.Text("latestRevision") == "true" {
 					return target.Text("percent")
 				}

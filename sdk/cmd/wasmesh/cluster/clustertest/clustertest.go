@@ -63,6 +63,7 @@ func New() *Server {
 	})
 	for _, root := range []string{"/api/v1", "/apis/{group}/{groupVersion}"} {
 		mux.HandleFunc(root+"/{resource}", s.serve)
+		mux.HandleFunc(root+"/{resource}/{name}", s.serve)
 		mux.HandleFunc(root+"/namespaces/{namespace}/{resource}", s.serve)
 		mux.HandleFunc(root+"/namespaces/{namespace}/{resource}/{name}", s.serve)
 	}
