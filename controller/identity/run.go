@@ -99,7 +99,7 @@ func (a *Authority) keepAuthorities(ctx context.Context, now time.Time) (kept au
 		return kept, fmt.Errorf("read Secret %s/%s: %w", a.config.Namespace, CASecret, err)
 	default:
 		if kept, err = decodeAuthorities(secret.Data, secret.Annotations[signingAnnotation]); err != nil {
-			return kept, fmt.Errorf("Secret %s/%s is damaged: %w; restore it, or delete it: then a new authority is made, and every host asks for a new certificate",
+			return kept, fmt.Errorf("the Secret %s/%s is damaged: %w; restore it, or delete it: then a new authority is made, and every host asks for a new certificate",
 				a.config.Namespace, CASecret, err)
 		}
 	}
@@ -184,7 +184,7 @@ func (a *Authority) keepMeshKey(ctx context.Context, namespace string, now time.
 	default:
 		keys, err = decodeMeshKeys(secret.Data[MeshKeyKey], secret.Annotations[phaseAnnotation], secret.Annotations[sinceAnnotation], now)
 		if err != nil {
-			return now, fmt.Errorf("Secret %s is damaged: %w; delete it, then a new key is made, and restart the hosts of the namespace", MeshKeySecret, err)
+			return now, fmt.Errorf("the Secret %s is damaged: %w; delete it, then a new key is made, and restart the hosts of the namespace", MeshKeySecret, err)
 		}
 	}
 	keys, changed := keys.step(now)

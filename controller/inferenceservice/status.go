@@ -2,12 +2,12 @@ package inferenceservice
 
 import (
 	"cmp"
-	"encoding/json"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 
 	"github.com/wasmesh/wasmesh/controller/decide"
+	"github.com/wasmesh/wasmesh/controller/writeback"
 	"github.com/wasmesh/wasmesh/sdk/apis/serving/v1beta1"
 )
 
@@ -56,35 +56,11 @@ func left(decided, actual *v1beta1.InferenceService) any {
 	if wanted.Components == nil && there.Components != nil {
 		patch["components"] = map[string]any{string(v1beta1.PredictorComponent): map[string]any{"url": nil, "grpcUrl": nil, "restUrl": nil}}
 	}
-	if failure, some := LeftOfFailure(wanted.ModelStatus.LastFailureInfo, there.ModelStatus.LastFailureInfo); some {
+	if failure, some := writeback.LeftOfFailure(wanted.ModelStatus.LastFailureInfo, there.ModelStatus.LastFailureInfo); some {
 		patch["modelStatus"] = map[string]any{"lastFailureInfo": failure}
 	}
 	if len(patch) == 0 {
 		return nil
 	}
 	return patch
-}
-
-// LeftOfFailure is what left is, for a lastFailureInfo of either kind: null when there should be none, otherwise null for
-// each of its fields that should be empty. Some is false when nothing is left.
-func LeftOfFailure[Failure any](wanted, there *Failure) (patch any, some bool) {
-	if wanted == nil || there == nil {
-		return nil, there != nil
-	}
-	stays, nulls := fields(wanted), map[string]any{}
-	for name := range fields(there) {
-		if _, found := stays[name]; !found {
-			nulls[name] = nil
-		}
-	}
-	return nulls, len(nulls) > 0
-}
-
-// fields that are not empty, by their names in JSON.
-func fields(failure any) map[string]json.RawMessage {
-	var named map[string]json.RawMessage
-	if data, err := json.Marshal(failure); err == nil {
-		_ = json.Unmarshal(data, &named) // What was just marshalled of a struct is an object.
-	}
-	return named
 }

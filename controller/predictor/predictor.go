@@ -8,7 +8,6 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/wasmesh/wasmesh/controller/inferenceservice"
 	"github.com/wasmesh/wasmesh/controller/reconcile"
 	"github.com/wasmesh/wasmesh/controller/source/kubernetes"
 	"github.com/wasmesh/wasmesh/controller/writeback"
@@ -59,7 +58,7 @@ func status(decided, actual *v1alpha1.Predictor) (any, bool) {
 // left has null for the failure, or for those of its fields, that ModelMesh wrote and that should be gone: its hold on a
 // field that we do not apply ends only when the field does. All other fields are always applied.
 func left(decided, actual *v1alpha1.Predictor) any {
-	failure, some := inferenceservice.LeftOfFailure(decided.Status.LastFailureInfo, actual.Status.LastFailureInfo)
+	failure, some := writeback.LeftOfFailure(decided.Status.LastFailureInfo, actual.Status.LastFailureInfo)
 	if !some {
 		return nil
 	}

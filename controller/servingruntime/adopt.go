@@ -53,7 +53,7 @@ func adopted(entries []metav1.ManagedFieldsEntry, version string) (after []metav
 			continue
 		}
 		var set map[string]any
-		if err := json.Unmarshal(e.FieldsV1.Raw, &set); err != nil {
+		if err := json.Unmarshal(e.FieldsV1.GetRawBytes(), &set); err != nil {
 			return nil, false, fmt.Errorf("read the managed fields of %s: %w", e.Manager, err)
 		}
 		unite(ours, set)
@@ -67,7 +67,7 @@ func adopted(entries []metav1.ManagedFieldsEntry, version string) (after []metav
 		if !slices.ContainsFunc(after, func(e metav1.ManagedFieldsEntry) bool { return e.Manager == ScaleManager }) {
 			after = append(after, metav1.ManagedFieldsEntry{
 				Manager: ScaleManager, Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: version, FieldsType: "FieldsV1",
-				FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:spec":{"f:replicas":{}}}`)},
+				FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:replicas":{}}}`),
 			})
 		}
 	}
@@ -77,7 +77,7 @@ func adopted(entries []metav1.ManagedFieldsEntry, version string) (after []metav
 	}
 	return append(after, metav1.ManagedFieldsEntry{
 		Manager: FieldManager, Operation: metav1.ManagedFieldsOperationApply, APIVersion: version, FieldsType: "FieldsV1",
-		FieldsV1: &metav1.FieldsV1{Raw: raw},
+		FieldsV1: metav1.NewFieldsV1(string(raw)),
 	}), true, nil
 }
 

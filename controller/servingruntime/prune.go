@@ -93,7 +93,7 @@ func (w writer) mayReplace(o client.Object) bool { return w.ours(o) || ofModelMe
 
 // occupied is about a Deployment that may not be replaced.
 func occupied(d *appsv1.Deployment) error {
-	return fmt.Errorf("Deployment %s/%s is somebody else's and has the name that is needed: delete or rename one of the two", d.Namespace, d.Name)
+	return fmt.Errorf("the Deployment %s/%s is somebody else's and has the name that is needed: delete or rename one of the two", d.Namespace, d.Name)
 }
 
 // prune deletes what is of a mesh and not in the inventory, which was made of seen; nil is that of a namespace that has no

@@ -51,7 +51,7 @@ func TestAdopted(t *testing.T) {
 	entry := func(manager string, operation metav1.ManagedFieldsOperationType, subresource, fields string) metav1.ManagedFieldsEntry {
 		return metav1.ManagedFieldsEntry{
 			Manager: manager, Operation: operation, APIVersion: "apps/v1", Subresource: subresource, FieldsType: "FieldsV1",
-			FieldsV1: &metav1.FieldsV1{Raw: []byte(fields)},
+			FieldsV1: metav1.NewFieldsV1(fields),
 		}
 	}
 	const update, apply = metav1.ManagedFieldsOperationUpdate, metav1.ManagedFieldsOperationApply
@@ -93,7 +93,7 @@ func TestAdopted(t *testing.T) {
 			if key != FieldManager && key != ScaleManager {
 				key += "/" + e.Subresource
 			}
-			if got := string(e.FieldsV1.Raw); got != test.want[key] {
+			if got := e.FieldsV1.GetRawString(); got != test.want[key] {
 				t.Errorf("%s: %s owns %s; want %s", name, key, got, test.want[key])
 			}
 		}
