@@ -24,11 +24,20 @@ import (
 // enrolTimeout bounds one attempt.
 const enrolTimeout = 10 * time.Second
 
-// enrol has a new key signed, over a connection of its own: that of the sync stream shows the certificate.
-func (i *Identity) enrol(ctx context.Context) (err error) {
+// enrol is one attempt at a certificate. Whoever waited for it finds it counted.
+func (i *Identity) enrol(ctx context.Context) error {
+	err := i.ask(ctx)
+	i.metrics.enrolled(status.Code(err))
+	if err == nil {
+		i.isReady.Do(func() { close(i.ready) })
+	}
+	return err
+}
+
+// ask has a new key signed, over a connection of its own: that of the sync stream shows the certificate.
+func (i *Identity) ask(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, enrolTimeout)
 	defer cancel()
-	defer func() { i.metrics.enrolled(status.Code(err)) }()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return fmt.Errorf("make key: %w", err)
@@ -84,7 +93,6 @@ func (i *Identity) take(key *ecdsa.PrivateKey, response *syncv1.IssueResponse) e
 	next.certificate = &tls.Certificate{Certificate: response.GetCertificates(), PrivateKey: key, Leaf: chain[0]}
 	i.now.Store(&next)
 	i.metrics.expiry.Set(float64(chain[0].NotAfter.Unix()))
-	i.isReady.Do(func() { close(i.ready) })
 	i.logger.Info("certificate from the controller", "until", chain[0].NotAfter, "renew_at", next.renew)
 	return nil
 }
