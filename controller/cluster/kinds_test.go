@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,8 +17,18 @@ func TestLaterKinds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		had := kubernetes.Kinds{ServingRuntimes: true, Predictors: true}
+		var mu sync.Mutex
 		now, failure := had, error(nil)
-		l := laterKinds{had: had, detect: func() (kubernetes.Kinds, error) { return now, failure }}
+		say := func(kinds kubernetes.Kinds, err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			now, failure = kinds, err
+		}
+		l := laterKinds{had: had, detect: func() (kubernetes.Kinds, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			return now, failure
+		}}
 		ended := make(chan error, 1)
 		go func() { ended <- l.Start(ctx) }()
 		pass := func() {
@@ -26,22 +37,22 @@ func TestLaterKinds(t *testing.T) {
 			synctest.Wait()
 		}
 		pass()
-		now.Predictors = false
+		say(kubernetes.Kinds{ServingRuntimes: true}, nil)
 		pass()
-		now, failure = kubernetes.Kinds{}, errors.New("connection refused")
+		say(kubernetes.Kinds{}, errors.New("connection refused"))
 		pass()
 		select {
 		case err := <-ended:
 			t.Fatalf("ended without a reason: %v", err)
 		default:
 		}
-		now, failure = kubernetes.Kinds{ServingRuntimes: true, InferenceServices: true}, nil
+		say(kubernetes.Kinds{ServingRuntimes: true, InferenceServices: true}, nil)
 		pass()
 		if err := <-ended; err == nil || !strings.Contains(err.Error(), "serves InferenceService now") {
 			t.Errorf("ended with %v", err)
 		}
 
-		now = had
+		say(had, nil)
 		go func() { ended <- l.Start(ctx) }()
 		pass()
 		cancel()
