@@ -22,9 +22,6 @@ RACE ?= ./host/... ./controller/... ./runtimes/... ./sdk/cmd/... ./wasm-policies
 # Those of them that assert what requests cost: tested without it as well, since it costs memory itself.
 WITHOUT_RACE ?= ./host/ingress
 
-# Packages that are tested at a time: one more than processors, as four in ten seconds are spent waiting for other processes.
-AT_ONCE ?= $(shell echo $$(($$(nproc) + 1)))
-
 # What `make bench` runs: a regular expression of benchmarks, and the packages to look in.
 BENCH ?= .
 BENCH_PACKAGES ?= ./...
@@ -48,8 +45,8 @@ build: ## build the programs into bin/ (needs Go only)
 test: test-deps ## install what tests need and run them all, the concurrent packages with the race detector
 	@$(GO_BUILD) -o bin/tools/testsum ./test/tools/testsum
 	@others=$$(go list ./... | grep -vxFf <(go list $(RACE))); \
-	bin/tools/testsum CGO_ENABLED=0 $(GO_FLAGS) -count=1 -p $(AT_ONCE) -timeout=20m $(WITHOUT_RACE) $$others \
-	  -- CGO_ENABLED=1 -race -count=1 -p $(AT_ONCE) -timeout=30m $(RACE)
+	bin/tools/testsum CGO_ENABLED=0 $(GO_FLAGS) -count=1 -timeout=20m $(WITHOUT_RACE) $$others \
+	  -- CGO_ENABLED=1 -race -count=1 -timeout=30m $(RACE)
 
 .PHONY: lint
 lint: lint-format lint-vet lint-modules lint-protos generate-check ## check format, vet, staticcheck, go.mod, protos and generated code
