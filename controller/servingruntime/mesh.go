@@ -77,7 +77,8 @@ func (r *meshReconciler) make(ctx context.Context, m resources.Mesh, wanted inve
 		if err == nil {
 			errs = append(errs, r.makeGateway(ctx, d))
 		} else {
-			// It lacks what the Secret of TLS has to hold, and stays as it is. Reconcile looks again soon; an error would be tried again ever later.
+			// It lacks what the Secret of TLS has to hold, and stays as it is. Reconcile looks again soon; an error would be
+			// tried again ever later.
 			r.deps.Logger.Warn("the gateway is not deployed", "namespace", m.Namespace, "reason", err)
 		}
 	}

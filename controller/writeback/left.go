@@ -2,8 +2,8 @@ package writeback
 
 import "encoding/json"
 
-// LeftOfFailure is what Kind.Left answers of a lastFailureInfo, of either kind: null when there should be none, otherwise null for
-// each of its fields that should be empty. Some is false when nothing is left.
+// LeftOfFailure is what Kind.Left answers of a lastFailureInfo, of either kind: null when there should be none, otherwise
+// null for each of its fields that should be empty. Some is false when nothing is left.
 func LeftOfFailure[Failure any](wanted, there *Failure) (patch any, some bool) {
 	if wanted == nil || there == nil {
 		return nil, there != nil
